@@ -1,0 +1,77 @@
+// What a prompt method is: how its parameters are sized, initialised, trained, counted and saved, and how they fill
+// a model's ports. Types only. The table of methods is methods.ts; one file per method; nothing else names a method.
+import type { Tensor } from "@tensorflow/tfjs-core";
+import type { Backbone, Ports } from "#toolkit/models/contract.ts";
+import type { TensorTree } from "#toolkit/tensor/contract.ts";
+
+/** Flat parameters by name; names are those of the checkpoint file (PEFT's where PEFT has the method). */
+export type Parameters = Readonly<Record<string, Tensor>>;
+
+/** What the ports of one forward pass may depend on. */
+export interface PortContext {
+  readonly backbone: Backbone;
+  /** [B] int32: which task each row belongs to. */
+  readonly taskIds: Tensor;
+  /** [B, T, H] token embeddings of the input, before anything is put in front (ATTEMPT, SMoP route by them). */
+  readonly inputEmbeddings: Tensor;
+  /** [B, T] */
+  readonly attentionMask: Tensor;
+  readonly training: boolean;
+  /** [2] int32: randomness of this step (routing noise, dropout); absent in evaluation. */
+  readonly key?: Tensor;
+}
+
+/** A trained prompt (or other parameters) that a method starts from: what a source stage leaves behind. */
+export interface SourceState {
+  readonly method: string;
+  readonly tasks: readonly string[];
+  readonly parameters: Parameters;
+}
+
+export interface InitContext {
+  readonly backbone: Backbone;
+  readonly numTasks: number;
+  readonly seed: number;
+  /** Names of the tasks, in order of task id. */
+  readonly tasks: readonly string[];
+  /** Token ids of the text initialisation, of the class labels. The caller tokenises: methods know no tokenizer. */
+  readonly textIds?: readonly number[];
+  readonly labelIds?: readonly (readonly number[])[];
+  readonly sources?: readonly SourceState[];
+}
+
+export interface Method<Options extends object = Record<string, unknown>> {
+  readonly name: string;
+  readonly title: string;
+  /** Paper and section, public code, or this project's own reading. */
+  readonly source: string;
+  readonly defaults: Options;
+  /** Every problem of the options for this backbone, each with the allowed values; empty when fine. */
+  validate(
+    options: Options,
+    backbone: Pick<Backbone, "hiddenSize" | "numEncoderLayers" | "numDecoderLayers" | "vocabSize">,
+  ): string[];
+  init(options: Options, context: InitContext): Parameters;
+  /** Learning-rate group of a parameter (`shared`, `task`, …), or null where it stays frozen. */
+  group(name: string, options: Options): string | null;
+  /** The paper's learning rate of each group. */
+  readonly learningRates: Readonly<Record<string, number>>;
+  /** Fills the model's ports; differentiable in `parameters`. */
+  ports(parameters: Parameters, options: Options, context: PortContext): Ports;
+  /** An extra term of the loss (load balance, a prior), or undefined. */
+  regularizer?(parameters: Parameters, options: Options, context: PortContext): Tensor | undefined;
+  /** Trainable parameters per task, as the paper counts them. */
+  countParameters(options: Options, backbone: Backbone, tasks: number): number;
+  /** The folder to save: adapter_config.json and the tensors of adapter_model.safetensors. */
+  toFile(
+    parameters: Parameters,
+    options: Options,
+  ): { readonly config: Record<string, unknown>; readonly tensors: Parameters };
+  /** @throws Error naming what is missing or of another shape. */
+  fromFile(
+    config: Record<string, unknown>,
+    tensors: Parameters,
+  ): { readonly options: Options; readonly parameters: Parameters };
+}
+
+export type { TensorTree };

@@ -1,0 +1,51 @@
+// What a model publishes and a method fills: ports. Types only. A model knows no method, a method knows no model;
+// both know this file. Shapes: B batch, T text positions, P prompt rows, H model width, K heads, D width of a head.
+import type { Tensor } from "@tensorflow/tfjs-core";
+
+/** Where a hook is called: stack, layer and sublayer, e.g. `encoder.block.3.layer.0.SelfAttention.q` (the checkpoint's own names). */
+export type Site = string;
+
+/** Keys and values put in front of a layer's own, each [B or 1, K, P, D]. */
+export interface PrefixKeyValue {
+  readonly key: Tensor;
+  readonly value: Tensor;
+}
+
+/** Everything a parameter-efficient method may change about a frozen encoder–decoder. All optional; none: the plain model. */
+export interface Ports {
+  /** Rows in front of the encoder's input embeddings, [P, H] or [B, P, H]; their mask is all ones. */
+  readonly encoderPrompt?: Tensor;
+  /** Rows in front of the decoder's input embeddings, [P, H] or [B, P, H]; their labels are ignored. */
+  readonly decoderPrompt?: Tensor;
+  /** Changes the encoder's input embeddings [B, T, H] (DePT's low-rank update). */
+  readonly encoderEmbeddings?: (embeddings: Tensor) => Tensor;
+  /** Prefix of every attention of a kind, one entry a layer. */
+  readonly prefix?: {
+    readonly encoder?: readonly PrefixKeyValue[];
+    readonly decoder?: readonly PrefixKeyValue[];
+    readonly cross?: readonly PrefixKeyValue[];
+  };
+  /** After a linear map: y [.., out] from x [.., in] (LoRA adds x·A·B, BitFit adds a bias). */
+  readonly linear?: (site: Site, x: Tensor, y: Tensor) => Tensor;
+  /** On a sublayer's output before dropout and the residual (adapters). `site` ends in `.layer.N`. */
+  readonly sublayer?: (site: Site, y: Tensor) => Tensor;
+  /** Replaces a weight by name (full fine-tuning, trainable norms). Returns the given one for all others. */
+  readonly weight?: (name: string, frozen: Tensor) => Tensor;
+}
+
+/** What a method must know of a backbone to size its parameters. */
+export interface Backbone {
+  readonly modelType: string;
+  readonly hiddenSize: number;
+  readonly feedForwardSize: number;
+  readonly numHeads: number;
+  readonly headSize: number;
+  readonly numEncoderLayers: number;
+  readonly numDecoderLayers: number;
+  readonly vocabSize: number;
+  readonly numParameters: number;
+  /** Token embeddings [V, H], for initialising prompts. */
+  readonly embeddings: Tensor;
+  /** Every weight by checkpoint name. */
+  readonly weights: ReadonlyMap<string, Tensor>;
+}

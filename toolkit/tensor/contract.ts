@@ -1,0 +1,46 @@
+// The contract of the tensor engine: types only. Implementations: runtimes/ (wasm, libtensorflow, pjrt).
+import type { Tensor } from "@tensorflow/tfjs-core";
+
+/** What a user may ask for (`--engine`, BUNSEN_ENGINE). `auto` takes the fastest one found. */
+export type EngineChoice = "auto" | "cuda" | "cpu" | "wasm";
+
+/** `f32`; `bf16`: operands of dot and convolution in bf16, sums in f32, frozen weights stored once as bf16; `tf32`: CUDA only. */
+export type Precision = "f32" | "bf16" | "tf32";
+
+/** Nested arrays and objects whose leaves are tensors: parameters, optimiser states, batches. */
+export type TensorTree = Tensor | readonly TensorTree[] | { readonly [name: string]: TensorTree };
+
+/** The engine in use. */
+export interface Engine {
+  readonly name: Exclude<EngineChoice, "auto">;
+  /** The tfjs backend that eager ops run on. */
+  readonly backend: string;
+  readonly version: string;
+  readonly device: string;
+}
+
+export interface CompileOptions {
+  readonly precision?: Precision;
+  /** Indices of arguments whose tensors the call consumes (the old state): freed or reused after the call. */
+  readonly donate?: readonly number[];
+  /** Shown in statistics and errors. */
+  readonly name?: string;
+}
+
+export interface CompileStats {
+  readonly executables: number;
+  readonly calls: number;
+  readonly traceMs: number;
+  readonly compileMs: number;
+}
+
+/**
+ * A compiled function: same arguments and results as `fn`, results in a promise so that timers, interrupts and live
+ * plots go on meanwhile. One executable per input signature (tree structure, shapes, dtypes).
+ * On wasm it runs `fn` itself (in `tf.tidy`). Tensors that `fn` closes over are captured and stay on the device.
+ */
+export interface Compiled<Args extends readonly TensorTree[], Out extends TensorTree> {
+  (...args: Args): Promise<Out>;
+  readonly stats: CompileStats;
+  dispose(): void;
+}
