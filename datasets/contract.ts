@@ -66,7 +66,10 @@ export interface Dataset {
   readonly source: {
     readonly repo: string;
     readonly config: string | null;
+    /** Path in the repository by the hub's split name (`train`, `validation`, `validation_matched`, `test`, …). */
     readonly files: Readonly<Record<string, string>>;
+    /** Branch or commit that holds these files where it is not `main`, e.g. `refs/convert/parquet`. */
+    readonly revision?: string;
   };
   readonly licence: string;
   readonly homepage: string;

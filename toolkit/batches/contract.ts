@@ -1,4 +1,5 @@
 // One training or evaluation batch, as plain typed arrays: what `batches/` yields and `training/` turns into tensors.
+// Types only; how they are made is in buckets.ts, mixture.ts and collate.ts.
 
 export interface Batch {
   /** Row-major [B, T]; 0 is padding. */
@@ -9,9 +10,20 @@ export interface Batch {
   readonly labels: Int32Array;
   /** [B]: index of each row's task in the mixture; 0 for a single task. */
   readonly taskIds: Int32Array;
-  /** [B]: index of each row in its dataset's split, so that predictions find their example. */
+  /** [B]: index of each row's example in its `EncodedDataset` (in evaluation: of the row in its split), so that predictions find their example. */
   readonly rows: Int32Array;
   readonly batchSize: number;
   readonly inputLength: number;
   readonly labelLength: number;
+}
+
+/** All rows of one optimiser update. Losses and gradients of the parts are summed weighted by their rows: one update. */
+export interface StepBatch {
+  /** Update number, from 0. */
+  readonly step: number;
+  /** One sub-batch per input length; their batchSize adds up to `examples`. */
+  readonly parts: readonly Batch[];
+  readonly examples: number;
+  /** Milliseconds that the consumer waited for this batch. */
+  readonly waitMs: number;
 }
