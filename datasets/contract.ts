@@ -1,6 +1,6 @@
 // What a dataset is: one object per dataset with its source, licence, splits, template and metrics. The catalogue
 // (`index.ts`) is a table of them; a user's own dataset is one more object of this type. Types only: no file is read here.
-import type { Schema } from "apache-arrow";
+import type { Schema, Table } from "apache-arrow";
 
 export type Split = "train" | "validation" | "test";
 
@@ -31,9 +31,9 @@ export interface RenderOptions {
 /** How the three splits are made from the hub's splits (mpt.md, 1.1). */
 export type SplitRule =
   | { readonly kind: "small" } // validation halved by randperm(42)
-  | { readonly kind: "large"; readonly test: "validation" | "test" } // 1,000 rows of train held out
+  | { readonly kind: "large"; readonly test: "validation" | "test"; readonly heldOut?: number } // 1,000 rows of train held out, unless said
   | { readonly kind: "mnli" } // validation = mismatched, test = matched
-  | { readonly kind: "official" };
+  | { readonly kind: "official"; readonly hubSplits?: Readonly<Partial<Record<Split, string>>> }; // the hub's names, where they are not ours (WebNLG's `dev`)
 
 export interface RowCount {
   readonly rows: number;
@@ -56,6 +56,13 @@ export type MetricName =
   | "rougeL"
   | "nist"
   | "cider";
+
+/** What may be asked of a generated dataset; the same options give the same rows. */
+export interface GenerateOptions {
+  /** Rows of the hub split; each generator has its own default. */
+  readonly rows?: number;
+  readonly seed?: number;
+}
 
 export interface Dataset {
   /** Users' name, e.g. `glue/rte`, `superglue/boolq`, `mrqa/newsqa`, `squad`. */
@@ -89,6 +96,8 @@ export interface Dataset {
   readonly reported: MetricName;
   /** Where public code disagrees: what each variant does. */
   readonly variants?: Readonly<Record<Variant, string>>;
+  /** Where present, rows are made here and nothing is fetched (datasets/mini): the table of one hub split, in `schema`. */
+  readonly generate?: (hubSplit: string, options?: GenerateOptions) => Table;
   /** @throws DataError naming the column where a value is not of the schema or a label is out of range. */
   render(row: Row, options: RenderOptions): readonly Example[];
 }
