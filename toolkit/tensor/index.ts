@@ -1,6 +1,10 @@
 // The tensor engine's public names: which engine computes, and `compile`. Models, methods and training import
 // tensors from here only, so that there is one tfjs-core in the process. What is not here: layers (nn), models.
-export * as tf from "@tensorflow/tfjs-core";
+import * as tf from "@tensorflow/tfjs-core";
+
+// The checks of tfjs's development mode read values back; its advice to Node users would print in notebooks.
+tf.enableProdMode();
+
 export type {
   Compiled,
   CompileOptions,
@@ -10,3 +14,17 @@ export type {
   Precision,
   TensorTree,
 } from "./contract.ts";
+export { compile, currentEngine, parseEngineChoice, tensorFromBytes, useEngine } from "./engine.ts";
+export {
+  CompileError,
+  EngineError,
+  EngineUnavailableError,
+  NativeLibraryError,
+  OutOfDeviceMemoryError,
+} from "./errors.ts";
+export { type ValueAndGrads, valueAndGrads } from "./gradients.ts";
+export type { Key } from "./random.ts";
+export * as random from "./random.ts";
+export type { StoredType, WeightStore } from "./runtime.ts";
+export { disposeTree, keepTree, readTree, treeLeaves, treeMap, treeSignature, treeWithLeaves } from "./trees.ts";
+export { tf };

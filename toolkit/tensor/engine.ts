@@ -1,0 +1,107 @@
+// Which engine computes: the choice, made once per process, and the functions that go through it. Engines are found
+// without configuration; `auto` takes the fastest one present. Not a registry of plugins: the table below is all.
+import * as tf from "@tensorflow/tfjs-core";
+import type { Compiled, CompileOptions, Engine, EngineChoice, TensorTree } from "./contract.ts";
+import { EngineUnavailableError } from "./errors.ts";
+import type { Runtime, StoredType, WeightStore } from "./runtime.ts";
+import { startWasm } from "./runtimes/wasm.ts";
+
+const choices: readonly EngineChoice[] = ["auto", "cuda", "cpu", "wasm"];
+
+let active: Runtime | undefined;
+/** Started runtimes by name: switching back costs nothing, and no library is opened twice. */
+const started = new Map<Engine["name"], Runtime>();
+let pending: Promise<unknown> = Promise.resolve();
+
+/** @throws RangeError naming the allowed words. */
+export function parseEngineChoice(word: string): EngineChoice {
+  if ((choices as readonly string[]).includes(word)) return word as EngineChoice;
+  throw new RangeError(
+    `engine ${JSON.stringify(word)} is unknown; expected one of ${choices.join(", ")} (--engine or BUNSEN_ENGINE)`,
+  );
+}
+
+async function start(name: Engine["name"]): Promise<Runtime> {
+  const known = started.get(name);
+  if (known) return known;
+  const runtime = name === "wasm" ? await startWasm() : undefined;
+  if (!runtime) throw new EngineUnavailableError(`engine ${name} is not available`);
+  started.set(name, runtime);
+  return runtime;
+}
+
+async function choose(choice: EngineChoice): Promise<Runtime> {
+  if (choice !== "auto") return start(choice);
+  return start("wasm");
+}
+
+/**
+ * Makes an engine the one that `tf.*` and `compile` use. Without a choice: BUNSEN_ENGINE, else the one already in
+ * use, else `auto`. Tensors of another engine stay readable and are copied over when an op needs them.
+ * @throws EngineUnavailableError saying what was looked for and what to install.
+ */
+export function useEngine(choice?: EngineChoice): Promise<Engine> {
+  const run = async (): Promise<Engine> => {
+    const wanted = choice ?? (process.env.BUNSEN_ENGINE ? parseEngineChoice(process.env.BUNSEN_ENGINE) : undefined);
+    if (!wanted && active) return active.engine;
+    const runtime = await choose(parseEngineChoice(wanted ?? "auto"));
+    await tf.setBackend(runtime.engine.backend);
+    active = runtime;
+    return runtime.engine;
+  };
+  // One after the other: two concurrent callers must not open the same library twice or leave the later choice behind.
+  const result = pending.then(run);
+  pending = result.catch(() => undefined);
+  return result;
+}
+
+/** The engine in use. @throws EngineUnavailableError before the first `useEngine`. */
+export function currentEngine(): Engine {
+  return currentRuntime().engine;
+}
+
+function currentRuntime(): Runtime {
+  if (!active) throw new EngineUnavailableError('no engine is in use yet; call "await useEngine()" first');
+  return active;
+}
+
+/**
+ * Compiles `fn` for the engine in use when it is first called. `fn` must be a pure function of tensors: it runs once
+ * per input signature, to be recorded; its own side effects happen then only. See `Compiled` for what a call does.
+ */
+export function compile<Args extends readonly TensorTree[], Out extends TensorTree>(
+  fn: (...args: Args) => Out,
+  options: CompileOptions = {},
+): Compiled<Args, Out> {
+  let inner: Compiled<Args, Out> | undefined;
+  let disposed = false;
+  const compiled = async (...args: Args): Promise<Out> => {
+    if (!active) await useEngine();
+    if (!disposed) inner ??= currentRuntime().compile(fn, options);
+    if (!inner) throw new EngineUnavailableError("the compiled function was disposed before its first call");
+    return inner(...args);
+  };
+  return Object.defineProperties(compiled, {
+    stats: { get: () => inner?.stats ?? { executables: 0, calls: 0, traceMs: 0, compileMs: 0 } },
+    dispose: {
+      value: (): void => {
+        disposed = true;
+        inner?.dispose();
+      },
+    },
+  }) as Compiled<Args, Out>;
+}
+
+/**
+ * A tensor of raw little-endian bytes, straight to the device: `bytes` may be a view of a memory-mapped file and is
+ * not kept. `store: "bf16"` keeps a float weight as bfloat16 where the engine can (it still reads as float32).
+ * @throws RangeError when the bytes do not fit the shape.
+ */
+export function tensorFromBytes(
+  bytes: Uint8Array,
+  stored: StoredType,
+  shape: readonly number[],
+  options: { readonly store?: WeightStore } = {},
+): tf.Tensor {
+  return currentRuntime().upload(bytes, stored, shape, options.store ?? "f32");
+}

@@ -1,0 +1,37 @@
+// `compile` for engines without a compiler: runs the function itself, in `tf.tidy`, and keeps the contract (a promise,
+// donated arguments freed, statistics). Not a tracer: that is compile.ts.
+import * as tf from "@tensorflow/tfjs-core";
+import type { Compiled, CompileOptions, CompileStats, TensorTree } from "./contract.ts";
+import { CompileError } from "./errors.ts";
+import { disposeTree, treeLeaves, treeMap, treeSignature } from "./trees.ts";
+
+export function plainCompile<Args extends readonly TensorTree[], Out extends TensorTree>(
+  fn: (...args: Args) => Out,
+  options: CompileOptions,
+): Compiled<Args, Out> {
+  const signatures = new Set<string>();
+  let calls = 0;
+  let disposed = false;
+  const compiled = async (...args: Args): Promise<Out> => {
+    if (disposed) throw new CompileError(`${options.name ?? "the compiled function"} was disposed`);
+    calls += 1;
+    signatures.add(args.map(treeSignature).join("|"));
+    const out = tf.tidy(() => {
+      const inputs = new Set(treeLeaves(args));
+      // A result that is an argument must outlive that argument's donation.
+      return treeMap(fn(...args), (leaf) =>
+        inputs.has(leaf) ? tf.clone(leaf) : leaf,
+      ) as unknown as tf.TensorContainer;
+    }) as unknown as Out;
+    for (const index of options.donate ?? []) disposeTree(args[index]!);
+    return out;
+  };
+  return Object.defineProperties(compiled, {
+    stats: { get: (): CompileStats => ({ executables: signatures.size, calls, traceMs: 0, compileMs: 0 }) },
+    dispose: {
+      value: (): void => {
+        disposed = true;
+      },
+    },
+  }) as Compiled<Args, Out>;
+}
