@@ -1,0 +1,133 @@
+// Stateless layers on tensors of the engine: linear, RMS norm, activations, attention. Differentiable, no values are
+// read, every shape is static, so that a step made of them can be traced and compiled. Not here: models and weights.
+import { tf } from "#toolkit/tensor/index.ts";
+
+/** What is added to a score where attention is not allowed: far below any score, yet finite, so no NaN can arise. */
+const masked = -1e9;
+
+/**
+ * y = x · Wᵀ, without a bias. The leading axes are folded first: a matMul that broadcasts a shared weight over a batch
+ * multiplies memory, and its gradient too.
+ * @param x [.., in]
+ * @param weight [out, in], as checkpoints store it
+ * @returns [.., out]
+ */
+export function linear(x: tf.Tensor, weight: tf.Tensor): tf.Tensor {
+  const [outputs, inputs] = weight.shape as [number, number];
+  const flat = tf.reshape(x, [-1, inputs]);
+  return tf.reshape(tf.matMul(flat as tf.Tensor2D, weight as tf.Tensor2D, false, true), [
+    ...x.shape.slice(0, -1),
+    outputs,
+  ]);
+}
+
+/**
+ * Root-mean-square norm (T5): no mean is subtracted, no bias. Its gradient is given in closed form, which is four times
+ * fewer kernels than the tape would record.
+ * @param x [.., H]
+ * @param weight [H]
+ */
+export function rmsNorm(x: tf.Tensor, weight: tf.Tensor, epsilon = 1e-6): tf.Tensor {
+  return tf.mul(normalize(x, epsilon), weight);
+}
+
+function normalize(x: tf.Tensor, epsilon: number): tf.Tensor {
+  const op = tf.customGrad((input, save) => {
+    const source = input as tf.Tensor;
+    const scale = tf.rsqrt(tf.add(tf.mean(tf.square(source), -1, true), epsilon));
+    const value = tf.mul(source, scale);
+    (save as tf.GradSaveFunc)([value, scale]);
+    return {
+      value,
+      // d/dx of x·r(x): r·(dy − y·mean(dy·y)), y being the normed value.
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [y, r] = saved as [tf.Tensor, tf.Tensor];
+        return tf.mul(r, tf.sub(dy, tf.mul(y, tf.mean(tf.mul(dy, y), -1, true))));
+      },
+    };
+  });
+  return op(x);
+}
+
+/** Layer norm with mean, bias and scale. x [.., H], weight and bias [H]. */
+export function layerNorm(x: tf.Tensor, weight: tf.Tensor, bias: tf.Tensor, epsilon = 1e-5): tf.Tensor {
+  const centred = tf.sub(x, tf.mean(x, -1, true));
+  const variance = tf.mean(tf.square(centred), -1, true);
+  return tf.add(tf.mul(tf.mul(centred, tf.rsqrt(tf.add(variance, epsilon))), weight), bias);
+}
+
+/** The tanh form of GELU (`gelu_new`): x · sigmoid(2·√(2/π)·(x + 0.044715 x³)), which is the same function. */
+export function geluNew(x: tf.Tensor): tf.Tensor {
+  const cubic = tf.mul(x, tf.add(1, tf.mul(tf.square(x), 0.044715)));
+  return tf.mul(x, tf.sigmoid(tf.mul(cubic, 2 * Math.sqrt(2 / Math.PI))));
+}
+
+/** x · sigmoid(x). */
+export function silu(x: tf.Tensor): tf.Tensor {
+  return tf.mul(x, tf.sigmoid(x));
+}
+
+/** [B, T, K·D] → [B, K, T, D]. */
+export function splitHeads(x: tf.Tensor, heads: number): tf.Tensor {
+  const [batch, length, width] = x.shape as [number, number, number];
+  return tf.transpose(tf.reshape(x, [batch, length, heads, width / heads]), [0, 2, 1, 3]);
+}
+
+/** [B, K, T, D] → [B, T, K·D]. */
+export function mergeHeads(x: tf.Tensor): tf.Tensor {
+  const [batch, heads, length, size] = x.shape as [number, number, number, number];
+  return tf.reshape(tf.transpose(x, [0, 2, 1, 3]), [batch, length, heads * size]);
+}
+
+/**
+ * softmax(Q·Kᵀ·scale + bias)·V.
+ * @param query [B, K, Q, D]
+ * @param key [B, K, S, D]
+ * @param value [B, K, S, D]
+ * @param bias broadcastable to [B, K, Q, S]: relative positions and masks, additive
+ * @param dropout applied to the probabilities
+ * @returns [B, K, Q, D]
+ */
+export function attend(
+  query: tf.Tensor,
+  key: tf.Tensor,
+  value: tf.Tensor,
+  bias: tf.Tensor | undefined,
+  dropout: (x: tf.Tensor) => tf.Tensor = (x) => x,
+  scale = 1,
+): tf.Tensor {
+  let scores: tf.Tensor = tf.matMul(query, key, false, true);
+  if (scale !== 1) scores = tf.mul(scores, scale);
+  if (bias) scores = tf.add(scores, bias);
+  return tf.matMul(dropout(tf.softmax(scores)), value);
+}
+
+/** Mask of 1 and 0, [B, S] → additive [B, 1, 1, S] of 0 and a large negative number. */
+export function additiveMask(mask: tf.Tensor): tf.Tensor {
+  const [batch, length] = mask.shape as [number, number];
+  return tf.reshape(tf.mul(tf.sub(1, tf.cast(mask, "float32")), masked), [batch, 1, 1, length]);
+}
+
+/**
+ * Additive causal mask [1, 1, Q, S]: query i, at position offset + i, sees the keys up to its own position.
+ */
+export function causalMask(queries: number, keys: number, offset = 0): tf.Tensor {
+  const rows = tf.reshape(positions(queries), [queries, 1]);
+  const columns = tf.reshape(positions(keys), [1, keys]);
+  const future = tf.greater(columns, tf.add(rows, tf.scalar(offset, "int32")));
+  return tf.reshape(tf.mul(tf.cast(future, "float32"), masked), [1, 1, queries, keys]);
+}
+
+/** 0, 1, …, length − 1 as int32. */
+export function positions(length: number): tf.Tensor {
+  return tf.tensor1d(
+    Int32Array.from({ length }, (_, i) => i),
+    "int32",
+  );
+}
+
+/** Rows [P, H] → [B, P, H]; rows that have a batch already pass. A sum with zeros: its gradient is one reduction. */
+export function expandBatch(rows: tf.Tensor, batch: number): tf.Tensor {
+  if (rows.rank === 3) return rows;
+  return tf.add(tf.expandDims(rows, 0), tf.zeros([batch, 1, 1]));
+}

@@ -1,0 +1,7 @@
+// Public names of the weights room: safetensors files and model folders, read and written.
+export type { FileDtype, Values, WritableDtype } from "./dtypes.ts";
+export { WeightsError } from "./errors.ts";
+export { openWeights, readJsonObject, type WeightSource } from "./folder.ts";
+export { openSafetensors, type SafetensorsFile, type TensorData, type TensorInfo } from "./safetensors.ts";
+export { fromTensors, toTensor } from "./tensors.ts";
+export { type WritableTensor, writeAtomic, writeJson, writeSafetensors } from "./write.ts";
