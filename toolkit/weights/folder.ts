@@ -3,12 +3,20 @@
 import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
 import { WeightsError } from "./errors.ts";
-import { openSafetensors, type SafetensorsFile, type TensorData, type TensorInfo } from "./safetensors.ts";
+import {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorBytes,
+  type TensorData,
+  type TensorInfo,
+} from "./safetensors.ts";
 
 /** Tensors by name, wherever they lie. */
 export interface WeightSource {
   readonly names: readonly string[];
   info(name: string): TensorInfo | undefined;
+  /** @throws WeightsError where there is no such tensor. */
+  bytes(name: string): TensorBytes;
   /** @throws WeightsError where there is no such tensor. */
   read(name: string): TensorData;
 }
@@ -58,6 +66,7 @@ function fromFile(file: SafetensorsFile): WeightSource {
   return {
     names: [...file.tensors.keys()],
     info: (name) => file.tensors.get(name),
+    bytes: (name) => file.bytes(name),
     read: (name) => file.read(name),
   };
 }
@@ -90,13 +99,15 @@ function fromShards(folder: string, index: string): WeightSource {
         throw new WeightsError(
           `${shard} holds ${name}, which the index places ${owner.has(name) ? "elsewhere" : "nowhere"}`,
         );
+  const owning = (name: string): SafetensorsFile => {
+    const file = owner.get(name);
+    if (!file) throw new WeightsError(`${index} lists no tensor ${JSON.stringify(name)}`);
+    return file;
+  };
   return {
     names: [...owner.keys()],
     info: (name) => owner.get(name)?.tensors.get(name),
-    read(name) {
-      const file = owner.get(name);
-      if (!file) throw new WeightsError(`${index} lists no tensor ${JSON.stringify(name)}`);
-      return file.read(name);
-    },
+    bytes: (name) => owning(name).bytes(name),
+    read: (name) => owning(name).read(name),
   };
 }

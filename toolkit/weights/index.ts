@@ -2,6 +2,12 @@
 export type { FileDtype, Values, WritableDtype } from "./dtypes.ts";
 export { WeightsError } from "./errors.ts";
 export { openWeights, readJsonObject, type WeightSource } from "./folder.ts";
-export { openSafetensors, type SafetensorsFile, type TensorData, type TensorInfo } from "./safetensors.ts";
-export { fromTensors, toTensor } from "./tensors.ts";
+export {
+  openSafetensors,
+  type SafetensorsFile,
+  type TensorBytes,
+  type TensorData,
+  type TensorInfo,
+} from "./safetensors.ts";
+export { fromTensors, toTensor, uploadTensor } from "./tensors.ts";
 export { type WritableTensor, writeAtomic, writeJson, writeSafetensors } from "./write.ts";

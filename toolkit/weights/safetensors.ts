@@ -23,8 +23,16 @@ export interface TensorData {
   readonly values: Values;
 }
 
+export interface TensorBytes {
+  readonly dtype: FileDtype;
+  readonly shape: readonly number[];
+  readonly bytes: Uint8Array;
+}
+
 export interface SafetensorsFile extends Header {
   readonly path: string;
+  /** The raw little-endian bytes of one tensor, mapped. @throws WeightsError */
+  bytes(name: string): TensorBytes;
   /** The values of one tensor. F32 and I32 are mapped: nothing is read until it is used. @throws WeightsError */
   read(name: string): TensorData;
 }
@@ -126,22 +134,27 @@ function repeatedKey(text: string): string | undefined {
 export function openSafetensors(path: string): SafetensorsFile {
   const { text, dataStart, dataBytes } = readHeaderText(path);
   const header = parseHeader(text, dataBytes, path);
+  const bytes = (name: string): TensorBytes => {
+    const info = header.tensors.get(name);
+    if (!info)
+      throw new WeightsError(
+        `${path} holds no tensor ${JSON.stringify(name)}; it has ${[...header.tensors.keys()].slice(0, 8).join(", ")}${header.tensors.size > 8 ? ", …" : ""}`,
+      );
+    const size = info.end - info.begin;
+    // A window per tensor, private: a mapping of a whole file over 4 GiB throws, and nobody may write through it.
+    const window =
+      size === 0 ? new Uint8Array(0) : Bun.mmap(path, { offset: dataStart + info.begin, size, shared: false });
+    if (window.length < size)
+      throw new WeightsError(`${path} became shorter while it was open: tensor ${name} is cut off`);
+    return { dtype: info.dtype, shape: info.shape, bytes: window.subarray(0, size) };
+  };
   return {
     path,
     ...header,
-    read(name: string): TensorData {
-      const info = header.tensors.get(name);
-      if (!info)
-        throw new WeightsError(
-          `${path} holds no tensor ${JSON.stringify(name)}; it has ${[...header.tensors.keys()].slice(0, 8).join(", ")}${header.tensors.size > 8 ? ", …" : ""}`,
-        );
-      const size = info.end - info.begin;
-      // A window per tensor, private: a mapping of a whole file over 4 GiB throws, and nobody may write through it.
-      const bytes =
-        size === 0 ? new Uint8Array(0) : Bun.mmap(path, { offset: dataStart + info.begin, size, shared: false });
-      if (bytes.length < size)
-        throw new WeightsError(`${path} became shorter while it was open: tensor ${name} is cut off`);
-      return { dtype: info.dtype, shape: info.shape, values: decode(bytes.subarray(0, size), info.dtype, name) };
+    bytes,
+    read(name) {
+      const { dtype, shape, bytes: raw } = bytes(name);
+      return { dtype, shape, values: decode(raw, dtype, name) };
     },
   };
 }

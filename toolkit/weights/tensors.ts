@@ -1,5 +1,6 @@
 // Between file values and tensors of the engine.
-import { tf } from "#toolkit/tensor/index.ts";
+import { type StoredType, tensorFromBytes, tf, type WeightStore } from "#toolkit/tensor/index.ts";
+import type { WeightSource } from "./folder.ts";
 import type { TensorData } from "./safetensors.ts";
 import type { WritableTensor } from "./write.ts";
 
@@ -7,6 +8,19 @@ import type { WritableTensor } from "./write.ts";
 export function toTensor(data: TensorData): tf.Tensor {
   const dtype = data.values instanceof Float32Array ? "float32" : "int32";
   return tf.tensor(data.values, [...data.shape], dtype);
+}
+
+/** The types that the engine takes as they lie in the file; others are converted here first. */
+const direct: readonly string[] = ["F32", "F16", "BF16", "I32", "I64"] satisfies readonly StoredType[];
+
+/**
+ * A tensor of a file, straight from the mapped bytes to the device. `store: "bf16"` keeps it as bfloat16 where the
+ * engine can.
+ */
+export function uploadTensor(source: WeightSource, name: string, store: WeightStore = "f32"): tf.Tensor {
+  const { dtype, shape, bytes } = source.bytes(name);
+  if (!direct.includes(dtype)) return toTensor(source.read(name));
+  return tensorFromBytes(bytes, dtype as StoredType, shape, { store });
 }
 
 /** Reads tensors back from the device, for `writeSafetensors`. */
