@@ -87,6 +87,11 @@ export interface KernelRuntime {
   /** Puts text in the next (or, with `replace`, this) input when the calling cell ends (payload `set_next_input`). */
   setNextInput(text: string, replace?: boolean): void;
   /**
+   * The calling cell ends (its reply, its idle) only when this has settled too: a plot that is still being drawn when
+   * the cell's own code is done. A rejection is the caller's to report, not this function's.
+   */
+  waitFor?(work: Promise<unknown>): void;
+  /**
    * Installs npm packages (`zod`, `zod@^4`, `@scope/name@1.2.3`) for this notebook; importable at once.
    * @throws AddError with the installer's own words.
    */

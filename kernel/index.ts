@@ -1,0 +1,165 @@
+// What cells import as `bunsen/kernel`: showing values, asking the person at the front end, comms, packages. It speaks
+// to the runtime of the cell process (evaluator/runtime.ts) and is usable outside a kernel too, where values are printed
+// as text. How values look is display/'s; sockets, messages and prompts' methods are not known here.
+import { type MimeBundle, normaliseData } from "./display/bundle.ts";
+import { formatValue } from "./display/format.ts";
+import { displaySymbol } from "./display/symbol.ts";
+import {
+  type CommTarget,
+  type KernelRuntime,
+  kernelRuntime,
+  type RuntimeComm,
+  type RuntimeCommExtras,
+} from "./evaluator/runtime.ts";
+
+export type { Bundle, MimeBundle } from "./display/bundle.ts";
+export {
+  type Displayable,
+  html,
+  type ImageOptions,
+  image,
+  type JsonOptions,
+  json,
+  latex,
+  type Markup,
+  type MarkupTag,
+  markdown,
+  svg,
+} from "./display/displayables.ts";
+export { displaySymbol } from "./display/symbol.ts";
+export type {
+  CommTarget,
+  RuntimeComm as Comm,
+  RuntimeCommExtras as CommExtras,
+  RuntimeCommMessage as CommMessage,
+} from "./evaluator/runtime.ts";
+export { type Progress, type ProgressOptions, progress } from "./progress.ts";
+
+export interface DisplayOptions {
+  /** A name for this output, by which it can be updated. */
+  readonly displayId?: string;
+  /** Change what is shown under `displayId` instead of showing anew. */
+  readonly update?: boolean;
+  /** `value` is a MIME bundle itself: `{ "text/html": "<b>hi</b>" }`. */
+  readonly raw?: boolean;
+  /** Added to the bundle's metadata, by MIME type. */
+  readonly metadata?: Record<string, unknown>;
+}
+
+/** What `display` gives: a promise that shows as nothing when it is the last value of a cell. */
+export interface Displayed extends Promise<void> {
+  [displaySymbol](): Record<string, never>;
+}
+
+/**
+ * Shows a value in the calling cell. Most values are shown before it returns; plots, JSX and images take a moment: await
+ * it where the order of outputs matters.
+ *
+ * @throws {TypeError} for `update` without `displayId`, or a raw bundle that is none.
+ */
+export function display(value: unknown, options: DisplayOptions = {}): Displayed {
+  if (options.update === true && options.displayId === undefined) {
+    throw new TypeError("display(…, { update: true }) needs the displayId of the output to change.");
+  }
+  const bundle = options.raw === true ? rawBundle(value) : formatValue(value);
+  if (!(bundle instanceof Promise)) {
+    publish(bundle.data, bundle.metadata, options);
+    return shownAsNothing(Promise.resolve());
+  }
+  const work = bundle.then(({ data, metadata }) => publish(data, metadata, options));
+  kernelRuntime()?.waitFor?.(work);
+  return shownAsNothing(work);
+}
+
+/** Changes what is shown under a display id: `display(value, { displayId, update: true })`. */
+export function update(
+  displayId: string,
+  value: unknown,
+  options: Omit<DisplayOptions, "displayId" | "update"> = {},
+): Displayed {
+  return display(value, { ...options, displayId, update: true });
+}
+
+function rawBundle(value: unknown): { data: MimeBundle; metadata: Record<string, unknown> } {
+  if (typeof value !== "object" || value === null) {
+    throw new TypeError(
+      `display(…, { raw: true }) takes an object of MIME types; it was given ${value === null ? "null" : typeof value}.`,
+    );
+  }
+  return { data: normaliseData(value as Record<string, unknown>), metadata: {} };
+}
+
+function publish(data: MimeBundle, metadata: Record<string, unknown>, options: DisplayOptions): void {
+  if (Object.keys(data).length === 0) return;
+  const runtime = kernelRuntime();
+  const output = { data, metadata: { ...metadata, ...options.metadata } };
+  if (runtime === null) console.log(data["text/plain"] ?? Object.values(data)[0]);
+  else if (options.displayId === undefined) runtime.display(output);
+  else if (options.update === true) runtime.updateDisplay({ ...output, displayId: options.displayId });
+  else runtime.display({ ...output, displayId: options.displayId });
+}
+
+function shownAsNothing(work: Promise<void>): Displayed {
+  return Object.assign(work, { [displaySymbol]: () => ({}) });
+}
+
+/** Clears the calling cell's output; with `wait`, only when the next output comes (no flicker). */
+export function clear(options: { readonly wait?: boolean } = {}): void {
+  kernelRuntime()?.clearOutput(options.wait ?? false);
+}
+
+/**
+ * Asks for a line of text; with `password`, it is not shown while typed.
+ *
+ * @throws {Error} where the front end takes no input, and when the cell is interrupted.
+ */
+export async function input(prompt: string = "", options: { readonly password?: boolean } = {}): Promise<string> {
+  const runtime = kernelRuntime();
+  return runtime === null ? (globalThis.prompt(prompt) ?? "") : runtime.input(prompt, options);
+}
+
+/** Shows a value in the front end's pager when the cell ends; printed outside a kernel. */
+export async function page(value: unknown): Promise<void> {
+  const { data } = await formatValue(value);
+  const runtime = kernelRuntime();
+  if (runtime === null) console.log(data["text/plain"]);
+  else runtime.page(data);
+}
+
+/** Puts text into the next input when the cell ends, or with `replace` into this one. */
+export function setNextInput(text: string, options: { readonly replace?: boolean } = {}): void {
+  needRuntime("setNextInput").setNextInput(text, options.replace ?? false);
+}
+
+/** Receives the comms that the front end opens under a name; registering again replaces. */
+export function registerCommTarget(targetName: string, target: CommTarget): void {
+  needRuntime("registerCommTarget").registerCommTarget(targetName, target);
+}
+
+export function unregisterCommTarget(targetName: string): void {
+  needRuntime("unregisterCommTarget").unregisterCommTarget(targetName);
+}
+
+/** Opens a comm to a target that the front end knows. */
+export function openComm(
+  targetName: string,
+  data: Record<string, unknown> = {},
+  extras: RuntimeCommExtras & { readonly commId?: string } = {},
+): RuntimeComm {
+  return needRuntime("openComm").openComm(targetName, data, extras);
+}
+
+/**
+ * Installs npm packages for this notebook: `await add("zod@^4")`, then `import { z } from "zod"`.
+ *
+ * @throws {Error} with the installer's own words.
+ */
+export async function add(...packages: readonly string[]): Promise<void> {
+  await needRuntime("add").add(...packages);
+}
+
+function needRuntime(name: string): KernelRuntime {
+  const runtime = kernelRuntime();
+  if (runtime === null) throw new Error(`${name}() works in a notebook's cell only; this code runs outside a kernel.`);
+  return runtime;
+}
