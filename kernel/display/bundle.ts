@@ -22,7 +22,8 @@ const mimeName = /^[\w\-+.]+\/[\w\-+.]+$/;
 
 /** True for types whose content is a JSON value rather than text. */
 export function isJsonMime(mime: string): boolean {
-  return mime === "application/json" || mime.endsWith("+json");
+  // Altair's own type for Vega-Lite ends in ".json".
+  return mime === "application/json" || /[+.]json$/.test(mime);
 }
 
 /**

@@ -1,6 +1,9 @@
 // The font that plots are drawn with on the kernel's side: Arimo (OFL), so that text appears on a machine without
 // any font, and looks alike on all. Here are its files and its widths; vega-draw.ts uses both. It shapes no text.
 import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+
+const { resolve } = createRequire(import.meta.url);
 
 const files = {
   regular: "400Regular/Arimo_400Regular.ttf",
@@ -13,7 +16,7 @@ type Style = keyof typeof files;
 export const fontFamily = "Arimo";
 
 export function fontFile(style: Style): string {
-  return Bun.resolveSync(`@expo-google-fonts/arimo/${files[style]}`, import.meta.dir);
+  return resolve(`@expo-google-fonts/arimo/${files[style]}`);
 }
 
 export function fontFiles(): string[] {

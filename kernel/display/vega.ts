@@ -1,7 +1,7 @@
 // Vega and Vega-Lite specifications → the MIME types that stock JupyterLab 4.6 draws, with an SVG and a PNG made on
 // the kernel's side, so that the plot is also seen where nothing runs JavaScript. There is no text/html: Lab would
 // prefer it to the plot. Recognition is here, drawing (and all that is heavy) in vega-draw.ts, loaded at first use.
-import { type Bundle, type Formatter, isJsonMime, normaliseData } from "./bundle.ts";
+import { type Bundle, type Formatter, normaliseData } from "./bundle.ts";
 
 export type VegaDialect = "vega" | "vega-lite";
 
@@ -58,8 +58,12 @@ export async function vegaBundle(spec: Readonly<Record<string, unknown>>): Promi
   const title = plotTitle(spec, kind.dialect);
   try {
     const { drawVega } = await import("./vega-draw.ts");
-    // The JSON copy is what the front end gets: drawing from it shows the same, and cannot change the user's object.
-    const drawing = await drawVega(data[kind.mime] as Record<string, unknown>, kind.dialect, pixelRatio);
+    // Drawn from a copy of what the front end gets: vega marks the rows it is given.
+    const drawing = await drawVega(
+      structuredClone(data[kind.mime]) as Record<string, unknown>,
+      kind.dialect,
+      pixelRatio,
+    );
     data["image/svg+xml"] = drawing.svg;
     data["image/png"] = drawing.pngBase64;
     data["text/plain"] = title;
@@ -86,7 +90,7 @@ function plotTitle(spec: Readonly<Record<string, unknown>>, dialect: VegaDialect
 export async function completeVega(bundle: Bundle): Promise<Bundle> {
   for (const [mime, spec] of Object.entries(bundle.data)) {
     const match = /^application\/vnd\.(vega|vegalite)\.v(\d+)[.+]json$/.exec(mime);
-    if (match === null || (!isJsonMime(mime) && typeof spec !== "object")) continue;
+    if (match === null) continue;
     const schema = `https://vega.github.io/schema/${match[1] === "vega" ? "vega" : "vega-lite"}/v${match[2]}.json`;
     const full = typeof spec === "object" && spec !== null ? { $schema: schema, ...spec } : null;
     if (full === null || vegaKind(full) === null) continue;
