@@ -1,6 +1,7 @@
 // The table of metrics: decoded strings and examples in, the number that a table prints out (×100; NIST and CIDEr as
 // they are). What a string that is no valid label or number counts as is decided here, as the published code does
 // (T5's and ATTEMPT's metrics). The arithmetic is in the other files of this room.
+import type { Example, MetricName } from "#datasets/contract.ts";
 import { answerF1, best, exactMatchOf } from "./answers.ts";
 import { corpusBleu } from "./bleu.ts";
 import { cider } from "./cider.ts";
@@ -9,6 +10,7 @@ import { pearson, spearman } from "./correlation.ts";
 import { corpusNist } from "./nist.ts";
 import { rougeL } from "./rouge.ts";
 
+export type { MetricName } from "#datasets/contract.ts";
 export { answerF1, answerTokens, exactMatchOf } from "./answers.ts";
 export { corpusBleu } from "./bleu.ts";
 export { cider } from "./cider.ts";
@@ -17,36 +19,14 @@ export { pearson, spearman } from "./correlation.ts";
 export { corpusNist } from "./nist.ts";
 export { rougeL } from "./rouge.ts";
 
-/** What a metric must know of an example: the rendered `Example` of #datasets fits. */
-export interface Scored {
-  readonly target: string;
-  /** Every accepted answer, where there are several. */
-  readonly references?: readonly string[];
-  /** Rows scored together. */
-  readonly group?: string;
-}
+/** What a metric must know of an example. */
+export type Scored = Pick<Example, "target" | "references" | "group">;
 
 /**
  * A score of decoded predictions [N] against their examples [N].
  * @throws RangeError where there is none, or the numbers differ.
  */
 export type Metric = (predictions: readonly string[], examples: readonly Scored[]) => number;
-
-export type MetricName =
-  | "accuracy"
-  | "f1"
-  | "macroF1"
-  | "f1a"
-  | "groupExactMatch"
-  | "matthews"
-  | "pearson"
-  | "spearman"
-  | "squadF1"
-  | "exactMatch"
-  | "bleu"
-  | "rougeL"
-  | "nist"
-  | "cider";
 
 /** CB's three labels: what macro-F1 is taken over, whatever else is predicted. */
 const THREE_CLASSES: readonly string[] = ["0", "1", "2"];
