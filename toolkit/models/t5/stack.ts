@@ -40,10 +40,10 @@ export function createPass(model: T5Model, ports: Ports, key?: Key): Pass {
 }
 
 /** Keys and values of one attention, each [B, K, S, D]. */
-export interface KeyValue {
+export type KeyValue = {
   readonly key: tf.Tensor;
   readonly value: tf.Tensor;
-}
+};
 
 /** Keys and values that an attention at `site` makes of `x` [B, S, H]. */
 export function keysAndValues(pass: Pass, site: string, x: tf.Tensor): KeyValue {
