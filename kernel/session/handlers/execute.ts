@@ -1,0 +1,64 @@
+// execute_request: one cell, from execute_input to the content of its reply. The queue and busy/idle are around it.
+
+import type { CellResult } from "../../evaluator/port.ts";
+import { type Content, flag, record, text } from "../../protocol/messages.ts";
+import type { Request, Session } from "../session.ts";
+
+export async function execute(session: Session, request: Request): Promise<Content> {
+  const { message, shell } = request;
+  const { content, header } = message;
+  const code = text(content, "code");
+  const silent = flag(content, "silent", false);
+  const storeHistory = !silent && flag(content, "store_history", true);
+  const executionCount = shell.executionCount + 1;
+  const blank = code.trim() === "";
+  if (storeHistory && !blank) shell.executionCount = executionCount;
+
+  if (!silent) session.publisher.publish(header, "execute_input", { code, execution_count: executionCount });
+  const userExpressions = Object.fromEntries(
+    Object.entries(record(content, "user_expressions")).filter(
+      (entry): entry is [string, string] => typeof entry[1] === "string",
+    ),
+  );
+  if (blank && Object.keys(userExpressions).length === 0) {
+    return { status: "ok", execution_count: shell.executionCount, user_expressions: {}, payload: [] };
+  }
+
+  const evaluator = await session.evaluator();
+  session.outputs.open({ header, silent, identities: message.identities });
+  let result: CellResult;
+  let plain: string | null = null;
+  try {
+    result = await evaluator.evaluate({
+      id: header.msg_id,
+      code,
+      executionCount,
+      silent,
+      storeHistory,
+      allowStdin: flag(content, "allow_stdin", false),
+      userExpressions,
+      subshellId: shell.id,
+    });
+  } finally {
+    plain = session.outputs.close(header.msg_id);
+    session.inputs.forget(header.msg_id);
+  }
+  if (storeHistory && !blank) session.remember(shell, executionCount, code, plain);
+
+  // What threw half-way still declared its names; what did not parse declared nothing.
+  if (result.status === "ok" || result.ename !== "SyntaxError") session.codeRan(code);
+  if (result.status === "ok") {
+    const { userExpressions: values, payload } = result;
+    return { status: "ok", execution_count: executionCount, user_expressions: values, payload };
+  }
+  const { ename, evalue, traceback, userExpressions: values = {}, payload = [] } = result;
+  return {
+    status: "error",
+    execution_count: executionCount,
+    ename,
+    evalue,
+    traceback,
+    user_expressions: values,
+    payload,
+  };
+}

@@ -1,0 +1,335 @@
+// The kernel: binds the five sockets, checks what comes in, looks the handler up, and wraps each request in busy and
+// idle. What a request does is in handlers/; how bytes travel is in ../wire; cells run in the evaluator's process.
+
+import type { CreateEvaluator, Evaluator } from "../evaluator/port.ts";
+import type { Language } from "../language/contract.ts";
+import type { ConnectionInfo } from "../protocol/connection-file.ts";
+import { createEnvelope } from "../protocol/envelope.ts";
+import { type Channel, type Content, flag, type Message } from "../protocol/messages.ts";
+import { createSigner } from "../protocol/signature.ts";
+import type { Router } from "../wire/router.ts";
+import type { Xpub } from "../wire/xpub.ts";
+import { handlers } from "./handlers.ts";
+import type { History } from "./history.ts";
+import { createInputs } from "./inputs.ts";
+import { createOutputs } from "./outputs.ts";
+import { createPublisher } from "./publisher.ts";
+import type { HandlerRow, IsComplete, Request, Session } from "./session.ts";
+import { createShells, type Shell } from "./shells.ts";
+import { bindSockets } from "./sockets.ts";
+
+export interface KernelOptions {
+  readonly connection: ConnectionInfo;
+  /** The notebook's folder. */
+  readonly cwd: string;
+  /** One line for the kernel's log, by importance. */
+  readonly log: (level: "debug" | "info" | "warn", line: string) => void;
+  /** The parts that are loaded after the sockets are bound. */
+  readonly loadEvaluator: () => Promise<CreateEvaluator>;
+  readonly loadLanguage: (log: (line: string) => void) => Promise<Language>;
+  readonly loadIsComplete: () => Promise<(code: string) => IsComplete>;
+  readonly openHistory: () => Promise<History>;
+  /** Called when everything is written and closed; ends the process. */
+  readonly exit: (status: number) => void;
+}
+
+export interface Kernel {
+  /** The ports really bound (they differ from the file's where that says 0). */
+  readonly connection: ConnectionInfo;
+  interrupt(): Promise<void>;
+  /** Ends as after a shutdown_request. */
+  end(status: number): Promise<void>;
+}
+
+/** The language server is started when the kernel has had nothing to do for this long after a cell; asked for earlier, it starts at once. */
+const languageStartDelayMs = 300;
+/** What a front end may wait for runtime values: types alone answer after that. */
+const runtimeAnswerMs = 50;
+/** The reply to shutdown is written and the evaluator gone within this; then the process ends in any case. */
+const endMs = 60;
+
+/** @throws SocketError where a port is in use or an address cannot be bound. */
+export async function startKernel(options: KernelOptions): Promise<Kernel> {
+  const { log, cwd } = options;
+  const warn = (line: string): void => log("warn", line);
+  const id = crypto.randomUUID();
+  const envelope = createEnvelope({
+    signer: createSigner(options.connection.key, options.connection.digest),
+    session: id,
+  });
+  let ending = false;
+
+  const receive = (channel: Channel, identity: Uint8Array, frames: readonly Uint8Array[]): void => {
+    if (ending) return;
+    const decoded = envelope.decode(frames);
+    if (!decoded.ok) {
+      warn(`${channel}: dropped a message: ${decoded.reason}`);
+      return;
+    }
+    accept(channel, { ...decoded.message, identities: [identity, ...decoded.message.identities] });
+  };
+
+  const sockets = await bindSockets(options.connection, {
+    log: warn,
+    onMessage: receive,
+    onStdinConnect: () => inputs.connected(),
+    onSubscribe: (peer, topic) => publisher.welcome(peer, topic),
+  });
+  const { connection } = sockets;
+  const routers: Record<Channel, Router> = sockets.routers;
+  const iopub: Xpub = sockets.iopub;
+
+  const publisher = createPublisher(() => iopub, envelope);
+  const comms = new Map<string, string>();
+  const outputs = createOutputs({
+    publisher,
+    onComm(type, commId, targetName) {
+      if (type === "comm_open") comms.set(commId, targetName);
+      else comms.delete(commId);
+    },
+  });
+  const inputs = createInputs({
+    envelope,
+    send: (identities, frames) => routers.stdin.send(identities[0]!, [...identities.slice(1), ...frames]),
+    answer: (inputId, value) => evaluator?.answerInput(inputId, value),
+    log: warn,
+  });
+
+  // The evaluator's process starts now, beside the first kernel_info_request.
+  let evaluator: Evaluator | null = null;
+  const evaluatorReady = options.loadEvaluator().then((create) => {
+    evaluator = create({
+      cwd,
+      onLog: (line) => log("info", `evaluator: ${line}`),
+      onOutput(output) {
+        if (output.type !== "input_request") {
+          outputs.receive(output);
+          return;
+        }
+        const origin = outputs.originOf(output.cell);
+        if (origin === null) warn(`input: dropped a question of a cell that nobody knows: ${output.cell}`);
+        else inputs.ask(output, origin);
+      },
+    });
+    return evaluator;
+  });
+  // Whoever needs it learns of a failure; until then it must not end the process.
+  evaluatorReady.catch((error: unknown) => warn(`the evaluator did not start: ${String(error)}`));
+
+  let language: Promise<Language> | null = null;
+  let languageTimer: ReturnType<typeof setTimeout> | null = null;
+  const cellsBeforeLanguage: string[] = [];
+  const startLanguage = (): Promise<Language> => {
+    if (languageTimer !== null) clearTimeout(languageTimer);
+    languageTimer = null;
+    language ??= options
+      .loadLanguage((line) => log("info", `language: ${line}`))
+      .then((started) => {
+        for (const code of cellsBeforeLanguage.splice(0)) started.cellEvaluated(code);
+        return started;
+      })
+      .catch((error: unknown) => {
+        language = null;
+        throw error;
+      });
+    return language;
+  };
+
+  let history: Promise<History> | null = null;
+  const unwritten: (readonly [key: string, line: number, code: string, result: string | null])[] = [];
+  const openHistory = async (): Promise<History> => {
+    history ??= options.openHistory();
+    const store = await history;
+    for (const cell of unwritten.splice(0)) store.add(...cell);
+    return store;
+  };
+
+  const session: Session = {
+    id,
+    connection,
+    publisher,
+    outputs,
+    inputs,
+    shells: createShells((request) => serve(request, handlers[request.message.header.msg_type]!)),
+    comms,
+    evaluator: () => evaluatorReady,
+    language: startLanguage,
+    isComplete: async (code) => (await options.loadIsComplete())(code),
+    history: openHistory,
+    properties: (expression) => soon(evaluator?.properties(expression), []),
+    inspectValue: (expression) => soon(evaluator?.inspect(expression), null),
+    interrupt,
+    remember(shell, line, code, result) {
+      unwritten.push([shell.id ?? "", line, code, result]);
+      if (unwritten.length === 1) {
+        setTimeout(() => openHistory().catch((error: unknown) => warn(`history: ${String(error)}`)), 20);
+      }
+    },
+    codeRan(code) {
+      if (language === null) {
+        cellsBeforeLanguage.push(code);
+        if (languageTimer !== null) clearTimeout(languageTimer);
+        languageTimer = setTimeout(() => {
+          startLanguage().catch((error: unknown) => warn(`language: ${String(error)}`));
+        }, languageStartDelayMs);
+      } else
+        language.then(
+          (started) => started.cellEvaluated(code),
+          () => cellsBeforeLanguage.push(code),
+        );
+    },
+    log: warn,
+    shutDown: () => void end(0),
+  };
+
+  function accept(channel: Channel, message: Message): void {
+    const { header } = message;
+    if (channel === "stdin") {
+      if (header.msg_type === "input_reply") inputs.reply(message);
+      else warn(`stdin: dropped a ${header.msg_type}: expected an input_reply`);
+      return;
+    }
+    const shell: Shell = session.shells.find(header.subshell_id) ?? session.shells.main;
+    const request: Request = { channel, message, shell };
+    const row = Object.hasOwn(handlers, header.msg_type) ? handlers[header.msg_type] : undefined;
+    if (row === undefined || !row.channels.includes(channel)) {
+      log("info", `${channel}: no handler for ${header.msg_type}`);
+      void serve(request, unknownRequest(header.msg_type, channel));
+    } else if (session.shells.find(header.subshell_id) === null) {
+      void serve(request, { ...row, handle: () => noSubshell(session, header.subshell_id) });
+    } else if (row.order === "queued") session.shells.push(request);
+    else void serve(request, row);
+  }
+
+  function reply(request: Request, type: string, content: Content): void {
+    const { identities, header } = request.message;
+    const { frames } = envelope.encode({ type, parent: header, content });
+    routers[request.channel].send(identities[0]!, [...identities.slice(1), ...frames]);
+  }
+
+  /** One request, from busy to idle. Never rejects. */
+  async function serve(request: Request, row: HandlerRow): Promise<void> {
+    const { header } = request.message;
+    publisher.status(header, "busy");
+    let content: Content;
+    try {
+      const handled = row.handle(session, request);
+      content = handled instanceof Promise ? await handled : handled;
+    } catch (error) {
+      content = failure(error);
+      warn(`${header.msg_type}: ${String(content.evalue)}`);
+    }
+    const aborted = content.status === "error" ? await behind(request) : [];
+    if (row.reply !== null) reply(request, row.reply, { status: "ok", ...content });
+    publisher.status(header, "idle");
+    for (const each of aborted) abort(each);
+    // Front ends show the state that came last: while a cell computes they shall go on showing busy.
+    if (row.order === "at once") {
+      const running = session.shells.running()[0];
+      if (running !== undefined && !ending) publisher.status(running.message.header, "busy");
+    }
+  }
+
+  /** The cells queued behind one that failed, taken out of the queue: those of the same client, where it asked for that. */
+  async function behind(request: Request): Promise<Request[]> {
+    const { header, content } = request.message;
+    if (header.msg_type !== "execute_request" || !flag(content, "stop_on_error", true)) return [];
+    // What the client sent together with this cell may still wait in the socket: let it in first.
+    await new Promise((resolve) => setImmediate(resolve));
+    return session.shells.remove(
+      request.shell,
+      ({ message }) => message.header.msg_type === "execute_request" && message.header.session === header.session,
+    );
+  }
+
+  function abort(request: Request): void {
+    const { header } = request.message;
+    publisher.status(header, "busy");
+    reply(request, "execute_reply", {
+      status: "error",
+      execution_count: request.shell.executionCount,
+      ename: "Aborted",
+      evalue: "not run, because a cell before it failed",
+      traceback: [],
+      user_expressions: {},
+      payload: [],
+    });
+    publisher.status(header, "idle");
+  }
+
+  async function interrupt(): Promise<void> {
+    await evaluator?.interrupt();
+  }
+
+  async function end(status: number): Promise<void> {
+    if (ending) return;
+    ending = true;
+    if (languageTimer !== null) clearTimeout(languageTimer);
+    // First let the reply, and what is being published, out of this turn.
+    await new Promise((resolve) => setImmediate(resolve));
+    try {
+      if (unwritten.length > 0) await openHistory();
+      (await history)?.close();
+    } catch (error) {
+      warn(`history: ${String(error)}`);
+    }
+    const pid = evaluator?.pid ?? null;
+    const stopped = Promise.allSettled([
+      evaluator?.[Symbol.asyncDispose](),
+      language?.then((started) => started[Symbol.asyncDispose]()),
+      sockets.flushed(endMs),
+    ]);
+    await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, endMs))]);
+    if (pid !== null) kill(pid);
+    sockets.close();
+    options.exit(status);
+  }
+
+  return { connection, interrupt, end };
+}
+
+/** The answer if it comes soon, else `otherwise`: a busy evaluator must not hold up completion. */
+async function soon<T>(answer: Promise<T> | undefined, otherwise: T): Promise<T> {
+  if (answer === undefined) return otherwise;
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<T>((resolve) => {
+    timer = setTimeout(() => resolve(otherwise), runtimeAnswerMs);
+  });
+  try {
+    return await Promise.race([answer.catch(() => otherwise), late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function failure(error: unknown): Content {
+  const known = error instanceof Error;
+  return {
+    status: "error",
+    ename: known ? error.name : "Error",
+    evalue: known ? error.message : String(error),
+    traceback: [],
+  };
+}
+
+function unknownRequest(type: string, channel: Channel): HandlerRow {
+  return {
+    channels: [channel],
+    reply: type.endsWith("_request") ? type.replace(/_request$/, "_reply") : null,
+    order: "at once",
+    handle: () => ({ status: "error", ename: "UnknownRequest", evalue: `no ${type} on ${channel}`, traceback: [] }),
+  };
+}
+
+function noSubshell(session: Session, id: unknown): Content {
+  const evalue = `subshell_id: expected one of ${JSON.stringify(session.shells.list())}, got ${JSON.stringify(id)}`;
+  return { status: "error", ename: "UnknownSubshell", evalue, traceback: [], execution_count: 0 };
+}
+
+function kill(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch {
+    // It is gone already, which is what was wanted.
+  }
+}
