@@ -1,0 +1,67 @@
+// The one parser of cells: TypeScript or TSX text → ESTree (with TypeScript nodes) and the errors found. The evaluator's
+// transform, `is-complete.ts` and the language room all read cells through it. Not here: what the tree is used for.
+
+import { type ParserOptions, parseSync } from "oxc-parser";
+import type { SyntaxNode } from "./walk.ts";
+
+/** One problem of a cell's text; offsets are UTF-16 indexes into the cell. */
+export interface SyntaxProblem {
+  readonly message: string;
+  readonly help: string | null;
+  readonly start: number;
+  readonly end: number;
+}
+
+/** The top of the tree. */
+export interface ProgramNode extends SyntaxNode {
+  readonly type: "Program";
+  readonly body: readonly SyntaxNode[];
+}
+
+export interface ParsedCell {
+  /** "tsx" where the text is valid TSX; "ts" for text that only plain TypeScript allows (`<T>(x: T) => x`, `<number>y`). */
+  readonly language: "tsx" | "ts";
+  readonly program: ProgramNode;
+  /** Empty when the cell can be run. */
+  readonly problems: readonly SyntaxProblem[];
+}
+
+// A cell is not a whole module: names of other cells are not "undefined exports".
+const IGNORED = /^Export '.*' is not defined/;
+
+/** Parses as one of the two languages; prefer {@link parseCell}. */
+export function parseAs(code: string, language: "tsx" | "ts"): ParsedCell {
+  const options: ParserOptions = {
+    lang: language,
+    sourceType: "module",
+    showSemanticErrors: true,
+    preserveParens: true,
+  };
+  const result = parseSync(language === "tsx" ? "cell.tsx" : "cell.ts", code, options);
+  const problems: SyntaxProblem[] = [];
+  for (const error of result.errors) {
+    if (error.severity !== "Error" || IGNORED.test(error.message)) continue;
+    const label = error.labels[0];
+    problems.push({
+      message: error.message,
+      help: error.helpMessage,
+      start: label?.start ?? 0,
+      end: label?.end ?? 0,
+    });
+  }
+  return { language, program: result.program as unknown as ProgramNode, problems };
+}
+
+/** Parses a cell as TSX and, where that fails, as plain TypeScript. Never throws because of the text. */
+export function parseCell(code: string): ParsedCell {
+  const tsx = parseAs(code, "tsx");
+  if (tsx.problems.length === 0 || !code.includes("<")) return tsx;
+  const ts = parseAs(code, "ts");
+  return ts.problems.length === 0 ? ts : tsx;
+}
+
+/** Parses JavaScript that the TypeScript transform has made of a cell. */
+export function parseJavaScript(code: string): ProgramNode {
+  return parseSync("cell.js", code, { lang: "jsx", sourceType: "module", preserveParens: true })
+    .program as unknown as ProgramNode;
+}
