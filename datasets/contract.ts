@@ -16,7 +16,7 @@ export interface Example {
   readonly target: string;
   /** Every accepted answer, for metrics over several (ReCoRD, E2E, WebNLG). */
   readonly references?: readonly string[];
-  /** Rows scored together (MultiRC's question). */
+  /** Rows scored together (MultiRC's question), or that are wordings of one input (E2E NLG's meaning). */
   readonly group?: string;
 }
 
@@ -30,10 +30,19 @@ export interface RenderOptions {
 
 /** How the three splits are made from the hub's splits (mpt.md, 1.1). */
 export type SplitRule =
-  | { readonly kind: "small" } // validation halved by randperm(42)
-  | { readonly kind: "large"; readonly test: "validation" | "test"; readonly heldOut?: number } // 1,000 rows of train held out, unless said
-  | { readonly kind: "mnli" } // validation = mismatched, test = matched
-  | { readonly kind: "official"; readonly hubSplits?: Readonly<Partial<Record<Split, string>>> }; // the hub's names, where they are not ours (WebNLG's `dev`)
+  // validation halved by randperm(42)
+  | { readonly kind: "small" }
+  // the first `heldOut` (1,000) rows of train by randperm(42) held out; the rest, at most `maxTrain` of them, for training
+  | {
+      readonly kind: "large";
+      readonly test: "validation" | "test";
+      readonly heldOut?: number;
+      readonly maxTrain?: number;
+    }
+  // validation = mismatched, test = matched
+  | { readonly kind: "mnli" }
+  // the hub's own; `hubSplits` names them where their names are not ours (WebNLG's `dev`)
+  | { readonly kind: "official"; readonly hubSplits?: Readonly<Partial<Record<Split, string>>> };
 
 export interface RowCount {
   readonly rows: number;

@@ -14,7 +14,23 @@ import { stsb } from "./glue/stsb.ts";
 import { type DatasetName, type GroupName, groups } from "./groups.ts";
 import { GENERATORS } from "./mini/generators.ts";
 import { miniDataset } from "./mini/index.ts";
+import { hotpotqa } from "./mrqa/hotpotqa.ts";
+import { naturalQuestions } from "./mrqa/natural-questions.ts";
+import { newsqa } from "./mrqa/newsqa.ts";
+import { searchqa } from "./mrqa/searchqa.ts";
 import { squad } from "./mrqa/squad.ts";
+import { e2eNlg } from "./nlg/e2e.ts";
+import { webnlg } from "./nlg/webnlg.ts";
+import { pawsWiki } from "./others/paws-wiki.ts";
+import { scitail } from "./others/scitail.ts";
+import { winogrande } from "./others/winogrande.ts";
+import { yelpPolarity } from "./others/yelp-polarity.ts";
+import { boolq } from "./superglue/boolq.ts";
+import { cb } from "./superglue/cb.ts";
+import { multirc } from "./superglue/multirc.ts";
+import { record } from "./superglue/record.ts";
+import { wic } from "./superglue/wic.ts";
+import { wsc } from "./superglue/wsc.ts";
 
 export type {
   Dataset,
@@ -30,10 +46,11 @@ export type {
 export { DataError } from "./errors.ts";
 export { type DatasetName, type GroupName, groups } from "./groups.ts";
 export { randperm } from "./randperm.ts";
+export { type ShotMode, shotRows } from "./shots.ts";
 export { hubSplitOf, type SplitRows, splitRows } from "./splits.ts";
 
 /** Every dataset of the benchmark by name. */
-export const catalogue: Readonly<Partial<Record<DatasetName, Dataset>>> = {
+export const catalogue: Readonly<Record<DatasetName, Dataset>> = {
   "glue/mnli": mnli,
   "glue/qqp": qqp,
   "glue/qnli": qnli,
@@ -42,13 +59,29 @@ export const catalogue: Readonly<Partial<Record<DatasetName, Dataset>>> = {
   "glue/mrpc": mrpc,
   "glue/rte": rte,
   "glue/cola": cola,
+  "superglue/multirc": multirc,
+  "superglue/boolq": boolq,
+  "superglue/wic": wic,
+  "superglue/wsc": wsc,
+  "superglue/cb": cb,
+  "superglue/record": record,
+  "mrqa/naturalquestions": naturalQuestions,
+  "mrqa/hotpotqa": hotpotqa,
+  "mrqa/searchqa": searchqa,
+  "mrqa/newsqa": newsqa,
   squad,
+  winogrande,
+  "yelp-polarity": yelpPolarity,
+  scitail,
+  "paws-wiki": pawsWiki,
+  "e2e-nlg": e2eNlg,
+  webnlg,
 };
 
 /** The generated stand-ins, `mini/sst2` and so on, one for each entry of the catalogue. */
 export const mini: ReadonlyMap<string, Dataset> = new Map(
   (Object.keys(GENERATORS) as DatasetName[]).map((name) => {
-    const dataset = miniDataset(catalogue[name]!, GENERATORS[name]!);
+    const dataset = miniDataset(catalogue[name], GENERATORS[name]);
     return [dataset.name, dataset];
   }),
 );

@@ -45,6 +45,8 @@ export interface Draw {
   /** `count` different items, in random order. @throws RangeError where there are fewer. */
   sample<T>(items: readonly T[], count: number): T[];
   shuffle<T>(items: readonly T[]): T[];
+  /** Another stream, the same for the same label however much was drawn before: for rows that share something. */
+  fork(label: string): Draw;
 }
 
 /** A stream that is the same for the same seed and labels and, for all purposes here, independent of every other one. */
@@ -76,5 +78,6 @@ export function draw(seed: number, ...labels: readonly string[]): Draw {
     },
     sample,
     shuffle: (items) => sample(items, items.length),
+    fork: (label) => draw(seed, ...labels, label),
   };
 }

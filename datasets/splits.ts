@@ -54,7 +54,8 @@ export function splitRows(rule: SplitRule, split: Split, rows: Readonly<Record<s
       throw new DataError(`train has ${n} rows, but ${heldOut} of them are to be held out: more rows are needed`);
     }
     const order = randperm(n, SPLIT_SEED);
-    return { hubSplit, indices: split === "validation" ? order.slice(0, heldOut) : order.slice(heldOut) };
+    const end = rule.maxTrain === undefined ? n : heldOut + rule.maxTrain;
+    return { hubSplit, indices: split === "validation" ? order.slice(0, heldOut) : order.slice(heldOut, end) };
   }
   return { hubSplit, indices: null };
 }

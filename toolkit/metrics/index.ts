@@ -45,10 +45,10 @@ export const metrics: Readonly<Record<MetricName, Metric>> = {
   spearman: (predictions, examples) => 100 * spearman(predictions.map(number), targetsOf(examples).map(number)),
   squadF1: (predictions, examples) => 100 * meanBest(answerF1, predictions, examples),
   exactMatch: (predictions, examples) => 100 * meanBest(exactMatchOf, predictions, examples),
-  bleu: (predictions, examples) => corpusBleu(predictions, examples.map(referencesOf)),
-  rougeL: (predictions, examples) => 100 * rougeL(predictions, examples.map(referencesOf)),
-  nist: (predictions, examples) => corpusNist(predictions, examples.map(referencesOf)),
-  cider: (predictions, examples) => cider(predictions, examples.map(referencesOf)),
+  bleu: (predictions, examples) => generated(corpusBleu, predictions, examples),
+  rougeL: (predictions, examples) => 100 * generated(rougeL, predictions, examples),
+  nist: (predictions, examples) => generated(corpusNist, predictions, examples),
+  cider: (predictions, examples) => generated(cider, predictions, examples),
 };
 
 /** Several metrics at once, by name. @throws RangeError as each metric. */
@@ -77,6 +77,30 @@ function targetsOf(examples: readonly Scored[]): string[] {
 
 function referencesOf(example: Scored): readonly string[] {
   return example.references ?? [example.target];
+}
+
+/**
+ * Scores generated text. Examples of one group are wordings of one input (E2E NLG): they are scored once, the group's
+ * first prediction against all of its references.
+ */
+function generated(
+  metric: (predictions: readonly string[], references: readonly (readonly string[])[]) => number,
+  predictions: readonly string[],
+  examples: readonly Scored[],
+): number {
+  checkPairs(predictions, examples);
+  const groups = new Map<string, { readonly prediction: string; readonly references: string[] }>();
+  examples.forEach((example, i) => {
+    const key = example.group === undefined ? `row ${i}` : `group ${example.group}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, { prediction: predictions[i]!, references: [...referencesOf(example)] });
+    else group.references.push(...referencesOf(example));
+  });
+  const scored = [...groups.values()];
+  return metric(
+    scored.map((group) => group.prediction),
+    scored.map((group) => group.references),
+  );
 }
 
 function groupOf(example: Scored, index: number): string {

@@ -161,6 +161,17 @@ describe("generated text", () => {
     }
   });
 
+  it("scores wordings of one input once, against all of them", () => {
+    const rows = references.map((target) => ({ target, group: "name[The Vaults]" }));
+    const other: Scored = { target: "Zizzi is a pub by the river, in the north of the town." };
+    const predictions = ["The Vaults is a pub near Café Adriatic.", "not scored", "Zizzi is a pub by the river."];
+    for (const name of ["bleu", "rougeL", "nist", "cider"] as const) {
+      expect(metrics[name](predictions, [...rows, other]), name).toBe(
+        metrics[name]([predictions[0]!, predictions[2]!], [example, other]),
+      );
+    }
+  });
+
   it("an empty prediction is 0, not NaN", () => {
     for (const name of ["bleu", "rougeL", "nist", "cider"] as const)
       expect(metrics[name]([""], [example]), name).toBe(0);
