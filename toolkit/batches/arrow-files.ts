@@ -1,0 +1,75 @@
+// Arrow IPC files in the cache: written whole or not at all, read by mapping them into memory. Not about where their
+// rows come from.
+import { mkdir, open, rename, rm } from "node:fs/promises";
+import { dirname } from "node:path";
+import {
+  type RecordBatch,
+  RecordBatchFileWriter,
+  RecordBatchReader,
+  type Schema,
+  Table,
+  tableFromIPC,
+} from "apache-arrow";
+import { dataError, messageOf } from "./errors.ts";
+import { temporaryName } from "./files.ts";
+
+/** Writes batches as they come, so that memory holds one of them. Returns the rows written. */
+export async function writeArrow(
+  path: string,
+  schema: Schema,
+  batches: AsyncIterable<RecordBatch> | Iterable<RecordBatch>,
+): Promise<number> {
+  await mkdir(dirname(path), { recursive: true });
+  const temporary = temporaryName(path);
+  const writer = new RecordBatchFileWriter();
+  writer.reset(undefined, schema);
+  const chunks = writer[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  const file = await open(temporary, "wx");
+  let rows = 0;
+  try {
+    const written = (async (): Promise<void> => {
+      for (let next = await chunks.next(); !next.done; next = await chunks.next()) await file.write(next.value);
+    })();
+    try {
+      for await (const batch of batches) {
+        rows += batch.numRows;
+        writer.write(batch);
+        // Lets the chunks reach the disk before the next batch is made.
+        await new Promise((resolve) => setImmediate(resolve));
+      }
+    } finally {
+      writer.finish();
+      await written;
+    }
+    await file.sync();
+    await file.close();
+    await rename(temporary, path);
+    return rows;
+  } catch (error) {
+    await file.close().catch(() => undefined);
+    await rm(temporary, { force: true });
+    throw error;
+  }
+}
+
+/** The table of an Arrow file (or stream file), its columns lying in the mapped file. @throws DataError naming the file. */
+export function mapArrow(path: string): Table {
+  if (Bun.file(path).size === 0) throw dataError({ file: path }, "the file is empty; expected Arrow IPC.");
+  try {
+    const table = tableFromIPC(Bun.mmap(path));
+    if (table.schema.fields.length === 0) throw new Error("it has no columns");
+    return table;
+  } catch (cause) {
+    throw dataError({ file: path }, `not a readable Arrow IPC file: ${messageOf(cause)}.`, { cause });
+  }
+}
+
+/** Record batches of a foreign Arrow file. */
+export function* readArrow(path: string): Generator<RecordBatch> {
+  yield* RecordBatchReader.from(Bun.mmap(path)) as Iterable<RecordBatch>;
+}
+
+/** A table of the given batches, of the schema even when there are none. */
+export function tableOf(schema: Schema, batches: readonly RecordBatch[]): Table {
+  return new Table(schema, [...batches]);
+}

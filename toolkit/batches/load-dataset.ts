@@ -1,0 +1,197 @@
+// loadDataset: a dataset's split as a memory-mapped Arrow table. The file is turned into Arrow once and kept in the
+// cache by its content; a later load maps that file and reads nothing else. Downloading is hub.ts, formats sources.ts.
+import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { RecordBatch, Table } from "apache-arrow";
+import type { Dataset, Split, Variant } from "#datasets/contract.ts";
+import { findDataset, hubSplitOf, splitRows } from "#datasets/index.ts";
+import { mapArrow, writeArrow } from "./arrow-files.ts";
+import { plain, recordBatch } from "./columns.ts";
+import { DatasetTable } from "./dataset-table.ts";
+import { type Environment, readEnvironment } from "./environment.ts";
+import { DataError, type DataWarning, dataError } from "./errors.ts";
+import { withLock } from "./files.ts";
+import type { HubOptions } from "./hub.ts";
+import { shotRows } from "./shots.ts";
+import { findSource, type Source } from "./sources.ts";
+
+/** Changes when the Arrow files that older versions wrote must not be used again. */
+const format = "1";
+
+export interface LoadOptions extends Pick<HubOptions, "onProgress" | "signal" | "tuning" | "update"> {
+  /** Default `train`. */
+  readonly split?: Split;
+  /** Default `fixed`. */
+  readonly variant?: Variant;
+  /** Task key in front of the input; default true. */
+  readonly prefix?: boolean;
+  /** This many examples of the split, spread evenly over the classes (DePT's rule), drawn by `seed`. */
+  readonly shots?: number;
+  /** Of the shots only, default 42; the benchmark's split permutation is always seeded 42. */
+  readonly seed?: number;
+  /** A local folder (the hub's layout, or a GLUE download) or file instead of the hub. */
+  readonly from?: string;
+  readonly onWarning?: (warning: DataWarning) => void;
+  readonly environment?: Environment;
+}
+
+/**
+ * Loads one split.
+ * @param name a name of the catalogue (`glue/rte`, `mini/sst2`), or a dataset object of your own.
+ * @throws DataError where the name, an option or the data is wrong; HubError where the file cannot be had.
+ */
+export async function loadDataset(name: string | Dataset, options: LoadOptions = {}): Promise<DatasetTable> {
+  const { split = "train", variant = "fixed", prefix = true, seed = 42 } = options;
+  const dataset = typeof name === "string" ? findDataset(name) : name;
+  checkOptions(dataset, split, variant, options.shots, seed);
+  const environment = options.environment ?? readEnvironment();
+  const warnings: DataWarning[] = [];
+  const warn = (warning: DataWarning): void => {
+    warnings.push(warning);
+    options.onWarning?.(warning);
+  };
+
+  const whole = await (dataset.generate && options.from === undefined
+    ? generated(dataset, split)
+    : fromFile(dataset, split, environment, { ...options, onWarning: warn }));
+  const origin = { dataset, split, variant, prefix, revision: whole.revision, file: whole.file, warnings };
+  const expected = dataset.rows[split];
+  if (options.from === undefined && expected?.verified && expected.rows !== whole.table.numRows)
+    warn({
+      code: "row-count",
+      message: `${dataset.name} ${split} has ${whole.table.numRows} rows; the published table has ${expected.rows}. Results are not those of the very same data.`,
+    });
+  const table = new DatasetTable(whole.table.schema, whole.table.batches, {
+    ...origin,
+    fingerprint: whole.fingerprint,
+  });
+  if (options.shots === undefined) return table;
+  const rows = shotRows(table, options.shots, seed);
+  const fingerprint = digest(whole.fingerprint, "shots", String(options.shots), String(seed));
+  return new DatasetTable(table.schema, [...taken(table, rows, whole.file)], { ...origin, fingerprint });
+}
+
+interface Whole {
+  readonly table: Table;
+  readonly fingerprint: string;
+  readonly revision: string | null;
+  readonly file: string;
+}
+
+function generated(dataset: Dataset, split: Split): Whole {
+  const base = dataset.generate!(hubSplitOf(dataset.splitRule, split));
+  const { indices } = splitRows(dataset.splitRule, split, { [hubSplitOf(dataset.splitRule, split)]: base.numRows });
+  const file = `${dataset.name} (generated)`;
+  const batches = indices === null ? base.batches : [...taken(base, indices, file)];
+  const table = new DatasetTable(base.schema, batches, {
+    dataset,
+    split,
+    variant: "fixed",
+    prefix: false,
+    fingerprint: "",
+    revision: null,
+    file,
+    warnings: [],
+  });
+  return { table, fingerprint: digest("generated", dataset.name, split, String(table.numRows)), revision: null, file };
+}
+
+async function fromFile(
+  dataset: Dataset,
+  split: Split,
+  environment: Environment,
+  options: LoadOptions & Pick<HubOptions, "onWarning">,
+): Promise<Whole> {
+  const hubSplit = hubSplitOf(dataset.splitRule, split);
+  const { onProgress, signal, tuning, update, onWarning } = options;
+  const source = await findSource(dataset, hubSplit, options.from, {
+    environment,
+    onProgress,
+    signal,
+    onWarning,
+    ...(tuning ? { tuning } : {}),
+    ...(update ? { update } : {}),
+  });
+  const folder = join(
+    environment.cache,
+    "arrow",
+    ...dataset.name.split("/").map((part) => part.replace(/[^\w.-]/g, "_")),
+  );
+  const identity = digest(format, source.sha256, dataset.name, String(dataset.schema));
+  const basePath = join(folder, `${hubSplit}-${identity}.arrow`);
+  if (!existsSync(basePath))
+    await withLock(
+      basePath,
+      async () => {
+        if (!existsSync(basePath)) await writeArrow(basePath, dataset.schema, verified(dataset, source));
+      },
+      { signal },
+    );
+  const base = mapArrow(basePath);
+  if (base.numRows === 0)
+    throw dataError({ file: source.path }, `the ${hubSplit} split of ${dataset.name} is empty; expected rows.`);
+  const found = { revision: source.revision, file: source.path };
+  if (source.isSplit) return { table: base, fingerprint: identity, ...found };
+  const rule = dataset.splitRule;
+  const splitPath = join(folder, `${split}-${digest(identity, split, JSON.stringify(rule))}.arrow`);
+  if (existsSync(splitPath)) return { table: mapArrow(splitPath), fingerprint: digest(identity, split), ...found };
+  const { indices } = splitRows(rule, split, { [hubSplit]: base.numRows });
+  if (indices === null) return { table: base, fingerprint: identity, ...found };
+  await withLock(
+    splitPath,
+    async () => {
+      if (!existsSync(splitPath)) await writeArrow(splitPath, dataset.schema, taken(base, indices, source.path));
+    },
+    { signal },
+  );
+  return { table: mapArrow(splitPath), fingerprint: digest(identity, split), ...found };
+}
+
+/** The source's batches, each row tried with the template, so that a bad file is refused before it is cached. */
+async function* verified(dataset: Dataset, source: Source): AsyncGenerator<RecordBatch> {
+  let firstRow = 0;
+  for await (const batch of source.batches()) {
+    const columns = dataset.schema.fields.map((field) => [field.name, batch.getChild(field.name)!] as const);
+    for (let i = 0; i < batch.numRows; i++) {
+      const row = Object.fromEntries(columns.map(([name, column]) => [name, plain(column.get(i))]));
+      try {
+        dataset.render(row, { prefix: false, variant: "fixed", split: "validation" });
+      } catch (cause) {
+        if (!(cause instanceof DataError)) throw cause;
+        throw dataError({ file: source.path, row: firstRow + i }, cause.message, { cause });
+      }
+    }
+    firstRow += batch.numRows;
+    yield batch;
+  }
+}
+
+/** The rows of a table in the order of `indices`. */
+function* taken(table: Table, indices: ArrayLike<number>, file: string): Generator<RecordBatch> {
+  const chunk = 8192;
+  const columns = table.schema.fields.map((field) => table.getChild(field.name)!);
+  for (let start = 0; start < indices.length; start += chunk) {
+    const length = Math.min(chunk, indices.length - start);
+    const values = columns.map((column) =>
+      Array.from({ length }, (_, i) => column.get(indices[start + i]!) as unknown),
+    );
+    yield recordBatch(table.schema, values, file, start);
+  }
+}
+
+function checkOptions(dataset: Dataset, split: Split, variant: Variant, shots: number | undefined, seed: number): void {
+  const wrong: string[] = [];
+  if (!["train", "validation", "test"].includes(split))
+    wrong.push(`split must be "train", "validation" or "test", not ${JSON.stringify(split)}`);
+  if (variant !== "fixed" && variant !== "faithful")
+    wrong.push(`variant must be "fixed" or "faithful", not ${JSON.stringify(variant)}`);
+  if (shots !== undefined && !(Number.isInteger(shots) && shots > 0))
+    wrong.push(`shots must be a whole number of at least 1, not ${shots}`);
+  if (!Number.isSafeInteger(seed) || seed < 0) wrong.push(`seed must be a whole number from 0 on, not ${seed}`);
+  if (wrong.length > 0) throw new DataError(`${dataset.name}: ${wrong.join("; ")}.`);
+}
+
+function digest(...parts: readonly string[]): string {
+  return createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 32);
+}

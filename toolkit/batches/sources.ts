@@ -1,0 +1,133 @@
+// Which file holds a dataset's hub split, and its record batches: the hub (or its cache), a folder in the hub's layout,
+// a GLUE download, or a file of the user's. No splitting, no caching of Arrow: that is load-dataset.ts.
+import { existsSync } from "node:fs";
+import { stat } from "node:fs/promises";
+import { basename, join, resolve } from "node:path";
+import type { RecordBatch } from "apache-arrow";
+import type { Dataset } from "#datasets/contract.ts";
+import { readArrow } from "./arrow-files.ts";
+import { recordBatch } from "./columns.ts";
+import { hashFile } from "./download.ts";
+import { DataError, dataError } from "./errors.ts";
+import { type HubOptions, hubFiles } from "./hub.ts";
+import { readParquet } from "./parquet.ts";
+import { glueFileOf, glueLayouts, readCsv, readGlueTsv, readJsonLines } from "./text-files.ts";
+
+export interface Source {
+  /** Path on disk, for messages. */
+  readonly path: string;
+  /** SHA-256 of the file's bytes. */
+  readonly sha256: string;
+  /** The hub's commit, where it came from there. */
+  readonly revision: string | null;
+  /** True where the file is one split by itself, so that the split rule does not apply. */
+  readonly isSplit: boolean;
+  batches(): AsyncIterable<RecordBatch> | Iterable<RecordBatch>;
+}
+
+/**
+ * The file of `hubSplit`.
+ * @param from a local folder or file instead of the hub.
+ * @throws DataError, HubError naming what was looked for and where.
+ */
+export async function findSource(
+  dataset: Dataset,
+  hubSplit: string,
+  from: string | undefined,
+  options: HubOptions,
+): Promise<Source> {
+  if (from !== undefined) return localSource(dataset, hubSplit, resolve(from));
+  const name = dataset.source.files[hubSplit];
+  if (name === undefined)
+    throw new DataError(
+      `${dataset.name} has no hub split "${hubSplit}"; it has ${Object.keys(dataset.source.files).join(", ") || "none"}. ` +
+        "For files of your own, say where they are: loadDataset(…, { from: path }).",
+    );
+  const { revision } = dataset.source;
+  const [file] = await hubFiles(dataset.source.repo, [name], { ...(revision ? { revision } : {}), ...options });
+  return {
+    path: file!.path,
+    sha256: file!.sha256,
+    revision: file!.revision,
+    isSplit: false,
+    batches: () => readParquet(file!.path, dataset.schema),
+  };
+}
+
+async function localSource(dataset: Dataset, hubSplit: string, from: string): Promise<Source> {
+  const info = await stat(from).catch(() => null);
+  if (info === null) throw new DataError(`${dataset.name}: there is nothing at ${from}.`);
+  if (info.isFile()) return fileSource(dataset, from, true);
+  const { repo, config, files } = dataset.source;
+  const inHub = files[hubSplit];
+  const candidates = [
+    ...(inHub === undefined
+      ? []
+      : ["datasets/", "", null].map((top) => join(from, top === null ? "" : top + repo, inHub))),
+    ...(inHub === undefined ? [] : [join(from, basename(inHub))]),
+  ];
+  const layout = repo === "nyu-mll/glue" && config !== null ? glueLayouts[config] : undefined;
+  for (const path of candidates) if (existsSync(path)) return fileSource(dataset, path, false);
+  if (layout) {
+    for (const folder of [join(from, layout.folder), from]) {
+      const path = join(folder, glueFileOf(hubSplit));
+      candidates.push(path);
+      if (!existsSync(path)) continue;
+      return { ...(await identified(path)), isSplit: false, batches: () => readGlueTsv(path, dataset, layout) };
+    }
+  }
+  for (const extension of Object.keys(readers)) {
+    const path = join(from, `${hubSplit}${extension}`);
+    candidates.push(path);
+    if (existsSync(path)) return fileSource(dataset, path, false);
+  }
+  throw new DataError(
+    `${dataset.name}: no file of the split "${hubSplit}" under ${from}. Looked for ${candidates.map((path) => path.slice(from.length + 1)).join(", ")}.`,
+  );
+}
+
+type Reader = (path: string, dataset: Dataset) => AsyncIterable<RecordBatch> | Iterable<RecordBatch>;
+
+const readers: Readonly<Record<string, Reader>> = {
+  ".parquet": (path, dataset) => readParquet(path, dataset.schema),
+  ".arrow": readForeignArrow,
+  ".feather": readForeignArrow,
+  ".jsonl": readJsonLines,
+  ".ndjson": readJsonLines,
+  ".json": readJsonLines,
+  ".csv": (path, dataset) => readCsv(path, dataset, ","),
+  ".tsv": (path, dataset) => readCsv(path, dataset, "\t"),
+};
+
+async function fileSource(dataset: Dataset, path: string, isSplit: boolean): Promise<Source> {
+  const extension = /\.[a-z]+$/i.exec(path)?.[0].toLowerCase() ?? "";
+  const reader = readers[extension];
+  if (!reader)
+    throw new DataError(
+      `${path}: expected a file that ends in ${Object.keys(readers).join(", ")}, not "${extension}".`,
+    );
+  return { ...(await identified(path)), isSplit, batches: () => reader(path, dataset) };
+}
+
+async function identified(path: string): Promise<Pick<Source, "path" | "sha256" | "revision">> {
+  const { sha256 } = await hashFile(path, Bun.file(path).size);
+  return { path, sha256, revision: null };
+}
+
+/** An Arrow file from elsewhere: its columns are matched by name and checked like any other's. */
+function* readForeignArrow(path: string, dataset: Dataset): Generator<RecordBatch> {
+  let firstRow = 0;
+  for (const batch of readArrow(path)) {
+    const columns = dataset.schema.fields.map((field) => {
+      const column = batch.getChild(field.name);
+      if (column === null)
+        throw dataError(
+          { file: path, column: field.name },
+          `the column is missing. Expected ${dataset.schema.names.join(", ")}; the file has ${batch.schema.names.join(", ")}.`,
+        );
+      return Array.from({ length: batch.numRows }, (_, row) => column.get(row) as unknown);
+    });
+    yield recordBatch(dataset.schema, columns, path, firstRow);
+    firstRow += batch.numRows;
+  }
+}
