@@ -45,6 +45,8 @@ export interface Method<Options extends object = Record<string, unknown>> {
   readonly title: string;
   /** Paper and section, public code, or this project's own reading. */
   readonly source: string;
+  /** The `peft_type` of adapter files that this method reads, where PEFT has the method. */
+  readonly peftType?: string;
   readonly defaults: Options;
   /** Every problem of the options for this backbone, each with the allowed values; empty when fine. */
   validate(
@@ -62,10 +64,14 @@ export interface Method<Options extends object = Record<string, unknown>> {
   regularizer?(parameters: Parameters, options: Options, context: PortContext): Tensor | undefined;
   /** Trainable parameters per task, as the paper counts them. */
   countParameters(options: Options, backbone: Backbone, tasks: number): number;
-  /** The folder to save: adapter_config.json and the tensors of adapter_model.safetensors. */
+  /**
+   * The folder to save: adapter_config.json and the tensors of adapter_model.safetensors. With the backbone, the config
+   * also repeats the sizes that PEFT reads from it.
+   */
   toFile(
     parameters: Parameters,
     options: Options,
+    backbone?: Backbone,
   ): { readonly config: Record<string, unknown>; readonly tensors: Parameters };
   /** @throws Error naming what is missing or of another shape. */
   fromFile(

@@ -1,0 +1,98 @@
+// Adapters as folders: adapter_config.json and adapter_model.safetensors, PEFT's own layout wherever PEFT has the
+// method. What a folder of a method that PEFT lacks holds is said in its config under `bunsen`.
+import { existsSync, mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Backbone } from "#toolkit/models/contract.ts";
+import { tf } from "#toolkit/tensor/index.ts";
+import {
+  fromTensors,
+  openWeights,
+  readJsonObject,
+  toTensor,
+  WeightsError,
+  writeJson,
+  writeSafetensors,
+} from "#toolkit/weights/index.ts";
+import type { Parameters } from "./contract.ts";
+import { type AnyMethod, findMethod, methods } from "./methods.ts";
+
+export interface Adapter {
+  readonly method: AnyMethod;
+  readonly options: Record<string, unknown>;
+  readonly parameters: Parameters;
+  readonly config: Readonly<Record<string, unknown>>;
+}
+
+export interface SaveContext {
+  readonly backbone: Backbone;
+  /** Hub id or folder of the base model, for `base_model_name_or_path`. */
+  readonly baseModel?: string;
+}
+
+/** Writes an adapter folder; each file whole or not at all, the weights first. */
+export async function saveAdapter(
+  folder: string,
+  method: AnyMethod,
+  options: Record<string, unknown>,
+  parameters: Parameters,
+  context: SaveContext,
+): Promise<void> {
+  mkdirSync(folder, { recursive: true });
+  const { config, tensors } = method.toFile(parameters, options, context.backbone);
+  const values = await fromTensors(tensors);
+  for (const [name, tensor] of Object.entries(tensors)) if (parameters[name] !== tensor) tensor.dispose();
+  writeSafetensors(join(folder, "adapter_model.safetensors"), values);
+  const named = { ...config, base_model_name_or_path: context.baseModel ?? null };
+  writeJson(join(folder, "adapter_config.json"), named, { sortKeys: true });
+}
+
+/**
+ * Reads an adapter folder, written here or by PEFT.
+ * @throws WeightsError where files are missing or pickled, are of an unknown kind, or do not fit the backbone
+ */
+export function loadAdapter(folder: string, backbone?: Backbone): Adapter {
+  const path = join(folder, "adapter_config.json");
+  if (!existsSync(path))
+    throw new WeightsError(
+      `${folder} is no adapter folder: expected adapter_config.json and adapter_model.safetensors`,
+    );
+  const config = readJsonObject(path);
+  const method = methodOf(config, path);
+  const source = openWeights(folder, "adapter_model");
+  const tensors = Object.fromEntries(source.names.map((name) => [name, toTensor(source.read(name))]));
+  let loaded: { readonly options: Record<string, unknown>; readonly parameters: Parameters };
+  try {
+    loaded = method.fromFile(config, tensors);
+  } catch (cause) {
+    throw new WeightsError(`${folder}: ${(cause as Error).message}`, { cause });
+  }
+  const { options, parameters } = loaded;
+  for (const tensor of Object.values(parameters)) tf.keep(tensor);
+  for (const tensor of Object.values(tensors)) if (!Object.values(parameters).includes(tensor)) tensor.dispose();
+  if (backbone) {
+    const problems = method.validate(options, backbone);
+    const width = config.token_dim;
+    if (
+      typeof width === "number" &&
+      parameters.prompt_embeddings?.shape[1] === width &&
+      config.peft_type !== "PREFIX_TUNING"
+    ) {
+      if (width !== backbone.hiddenSize)
+        problems.push(
+          `it was trained on a backbone of width ${width}; this one (${backbone.modelType}) has ${backbone.hiddenSize}`,
+        );
+    }
+    if (problems.length > 0) throw new WeightsError(`${folder} does not fit the backbone: ${problems.join("; ")}`);
+  }
+  return { method, options, parameters, config };
+}
+
+/** Which method reads a config: named under `bunsen`, else found by its peft_type. */
+function methodOf(config: Record<string, unknown>, path: string): AnyMethod {
+  const own = config.bunsen;
+  if (typeof own === "object" && own !== null && "method" in own) return findMethod(String(own.method));
+  const found = Object.values<AnyMethod>(methods).find((method) => method.peftType === config.peft_type);
+  if (found) return found;
+  const known = Object.values<AnyMethod>(methods).flatMap(({ peftType }) => (peftType ? [peftType] : []));
+  throw new WeightsError(`${path}: unknown peft_type ${JSON.stringify(config.peft_type)}; known: ${known.join(", ")}`);
+}

@@ -1,0 +1,48 @@
+// The table of methods: one row each. Adding a method is one file, one row here, one row in the tests. Nothing outside
+// a method's own file and this table names it.
+import type { Backbone } from "#toolkit/models/contract.ts";
+import type { Method } from "./contract.ts";
+import { mpt } from "./mpt.ts";
+import { didYouMean } from "./options.ts";
+import { promptTuning } from "./prompt-tuning.ts";
+
+/** A method whose options' exact type is forgotten; they were checked by its own `validate`. */
+// biome-ignore lint/suspicious/noExplicitAny: the table holds methods of different options
+export type AnyMethod = Method<any>;
+
+export type MethodName = "mpt" | "prompt-tuning";
+
+export const methods: Readonly<Record<MethodName, AnyMethod>> = {
+  mpt,
+  "prompt-tuning": promptTuning,
+};
+
+export const methodNames: readonly MethodName[] = Object.keys(methods) as MethodName[];
+
+/** @throws Error with the known names, and the nearest of them */
+export function findMethod(name: string): AnyMethod {
+  if (Object.hasOwn(methods, name)) return methods[name as MethodName];
+  const near = didYouMean(name, methodNames);
+  throw new Error(
+    `unknown method ${JSON.stringify(name)}${near ? ` (did you mean ${near}?)` : ""}; known: ${methodNames.join(", ")}`,
+  );
+}
+
+export interface ResolvedMethod {
+  readonly method: AnyMethod;
+  /** Defaults, overridden. */
+  readonly options: Record<string, unknown>;
+  /** Empty when all is fine. */
+  readonly problems: readonly string[];
+}
+
+/** A method with its options filled in and checked against a backbone; every problem at once. */
+export function resolveMethod(
+  name: string,
+  overrides: Readonly<Record<string, unknown>>,
+  backbone: Pick<Backbone, "hiddenSize" | "numEncoderLayers" | "numDecoderLayers" | "vocabSize">,
+): ResolvedMethod {
+  const method = findMethod(name);
+  const options: Record<string, unknown> = { ...method.defaults, ...overrides };
+  return { method, options, problems: method.validate(options, backbone) };
+}
