@@ -46,6 +46,8 @@ type Piece =
 
 interface Batch {
   pieces: Piece[];
+  /** A clear is among the pieces, and waits for the next output. */
+  clearing: boolean;
   chars: number;
   updates: Map<string, { readonly content: Content; readonly buffers: readonly Uint8Array[] }>;
   sentAt: number;
@@ -68,6 +70,7 @@ export function createOutputs(options: OutputsOptions): Outputs {
     if (batch === undefined) {
       batch = {
         pieces: [],
+        clearing: false,
         chars: 0,
         updates: new Map(),
         sentAt: Number.NEGATIVE_INFINITY,
@@ -88,6 +91,7 @@ export function createOutputs(options: OutputsOptions): Outputs {
       else publisher.publish(parent, "stream", { name: piece.name, text: piece.texts.join("") });
     }
     batch.pieces = [];
+    batch.clearing = false;
     batch.chars = 0;
     batch.sentAt = now();
   };
@@ -164,6 +168,7 @@ export function createOutputs(options: OutputsOptions): Outputs {
           const batch = batchOf(cell);
           if (!output.wait) batch.pieces = [];
           batch.pieces.push({ type: "clear", wait: output.wait });
+          batch.clearing = true;
           addPiece(cell, batch);
           return;
         }
@@ -236,12 +241,12 @@ export function createOutputs(options: OutputsOptions): Outputs {
 
 /** What was to be cleared when the next output comes has never to be shown: the next output is here. */
 function dropCleared(batch: Batch): void {
-  for (let i = batch.pieces.length - 1; i > 0; i--) {
-    if (batch.pieces[i]!.type === "clear") {
-      batch.pieces.splice(0, i);
-      return;
-    }
-  }
+  if (!batch.clearing) return;
+  batch.clearing = false;
+  batch.pieces.splice(
+    0,
+    batch.pieces.findLastIndex((piece) => piece.type === "clear"),
+  );
 }
 
 /** The same text in fewer messages: between two clears one piece for each stream, in the order in which the streams began. */
@@ -255,7 +260,7 @@ function joined(pieces: readonly Piece[]): Piece[] {
       continue;
     }
     const stream = streams.get(piece.name);
-    if (stream !== undefined) stream.texts.push(...piece.texts);
+    if (stream !== undefined) for (const text of piece.texts) stream.texts.push(text);
     else {
       const first: Piece = { type: "stream", name: piece.name, texts: [...piece.texts] };
       result.push(first);
