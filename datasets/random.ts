@@ -51,9 +51,9 @@ export interface Draw {
 
 /** A stream that is the same for the same seed and labels and, for all purposes here, independent of every other one. */
 export function draw(seed: number, ...labels: readonly string[]): Draw {
-  // FNV-1a over the labels, so that "sst2"/"train" and "sst2"/"validation" differ under one seed.
-  let hash = 0x811c9dc5 ^ (seed >>> 0);
-  for (const character of labels.join("\u0000")) {
+  // FNV-1a over the seed's digits and the labels, so that neither can stand in for the other.
+  let hash = 0x811c9dc5;
+  for (const character of [String(seed), ...labels].join("\u0000")) {
     hash = Math.imul(hash ^ character.codePointAt(0)!, 0x01000193);
   }
   const next = mersenneTwister(hash >>> 0);

@@ -10,8 +10,8 @@ import {
   ORDERS,
   PEOPLE,
   PLACES,
+  type Slot,
   say,
-  THINGS,
   TIMES,
 } from "./world.ts";
 
