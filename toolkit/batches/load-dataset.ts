@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { RecordBatch, Table } from "apache-arrow";
 import type { Dataset, Split, Variant } from "#datasets/contract.ts";
-import { findDataset, hubSplitOf, splitRows } from "#datasets/index.ts";
+import { findDataset, hubSplitOf, type ShotMode, shotRows, splitRows } from "#datasets/index.ts";
 import { mapArrow, writeArrow } from "./arrow-files.ts";
 import { plain, recordBatch } from "./columns.ts";
 import { DatasetTable } from "./dataset-table.ts";
@@ -13,7 +13,6 @@ import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError, type DataWarning, dataError } from "./errors.ts";
 import { withLock } from "./files.ts";
 import type { HubOptions } from "./hub.ts";
-import { shotRows } from "./shots.ts";
 import { findSource, type Source } from "./sources.ts";
 
 /** Changes when the Arrow files that older versions wrote must not be used again. */
@@ -26,8 +25,10 @@ export interface LoadOptions extends Pick<HubOptions, "onProgress" | "signal" | 
   readonly variant?: Variant;
   /** Task key in front of the input; default true. */
   readonly prefix?: boolean;
-  /** This many examples of the split, spread evenly over the classes (DePT's rule), drawn by `seed`. */
+  /** This many rows of the split, drawn by `seed`. */
   readonly shots?: number;
+  /** `overall` (default): of all rows; `per-class`: shared out among the classes (datasets/shots.ts). */
+  readonly shotMode?: ShotMode;
   /** Of the shots only, default 42; the benchmark's split permutation is always seeded 42. */
   readonly seed?: number;
   /** A local folder (the hub's layout, or a GLUE download) or file instead of the hub. */
@@ -67,9 +68,20 @@ export async function loadDataset(name: string | Dataset, options: LoadOptions =
     fingerprint: whole.fingerprint,
   });
   if (options.shots === undefined) return table;
-  const rows = shotRows(table, options.shots, seed);
-  const fingerprint = digest(whole.fingerprint, "shots", String(options.shots), String(seed));
+  const mode = options.shotMode ?? "overall";
+  const classes = mode === "per-class" ? classesOf(table) : undefined;
+  const rows = shotRows({ shots: options.shots, seed, rows: table.numRows, mode, ...(classes ? { classes } : {}) });
+  const fingerprint = digest(whole.fingerprint, "shots", mode, String(options.shots), String(seed));
   return new DatasetTable(table.schema, [...taken(table, rows, whole.file)], { ...origin, fingerprint });
+}
+
+/** The class of each row: its label as text. @throws DataError where the dataset has no classes. */
+function classesOf(table: DatasetTable): string[] {
+  if (!table.dataset.labels)
+    throw new DataError(
+      `${table.dataset.name} has no classes: per-class shots cannot be drawn. Use shotMode "overall".`,
+    );
+  return Array.from({ length: table.numRows }, (_, row) => table.renderRow(row)[0]?.target ?? "");
 }
 
 interface Whole {

@@ -21,7 +21,7 @@ export function pinKey(repo: string, revision: string, path: string, mirror?: st
 /** @throws DataError where the file is there but is not a lock. */
 export async function readPins(lockFile: string): Promise<Pins> {
   const text = await readFile(lockFile, "utf8").catch((error: { code?: string }) => {
-    if (error.code === "ENOENT") return null;
+    if (error.code === "ENOENT" || error.code === "ENOTDIR") return null;
     throw error;
   });
   if (text === null) return {};

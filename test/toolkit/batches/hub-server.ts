@@ -133,7 +133,7 @@ export function startHub(options: HubServerOptions): HubServer {
         start(controller) {
           controllers.add(controller);
           controller.enqueue(body.slice(0, after));
-          if (fault.kind === "cut") setTimeout(() => controller.error(new Error("cut")), 20);
+          if (fault.kind === "cut") setTimeout(() => controller.close(), 20);
         },
         cancel: () => undefined,
       });
