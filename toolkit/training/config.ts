@@ -57,6 +57,10 @@ export interface CommonConfig {
   readonly variant: Variant;
   /** Tokens of the input at most; null is the dataset's own limit. */
   readonly maxInputLength: number | null;
+  /** Text for a method whose prompt starts from one; null takes the first task's title. */
+  readonly initText: string | null;
+  /** Tokens of an answer at most, when evaluating. */
+  readonly maxNewTokens: number;
   /** Dropout of the backbone while training, or null for the model's own rate. */
   readonly dropout: number | null;
 }
@@ -69,6 +73,8 @@ export interface Distillation {
   /** Scales inside λ(·): 1 and 1 is the paper's sum. */
   readonly logits: number;
   readonly hidden: number;
+  /** `last`: the outputs of both stacks after their final norm; `all`: every layer's output, averaged. The paper's choice is not known. */
+  readonly hiddenLayers: "last" | "all";
   /** Steps and learning-rate scale of each teacher, which is vanilla prompt tuning; null takes the run's own. */
   readonly teacherMethod: string;
   readonly teacherSteps: number | null;
@@ -262,6 +268,8 @@ const common: Readonly<Record<string, FieldRule>> = {
   prefix: flag(true),
   variant: oneOf("fixed", ["faithful", "fixed"]),
   maxInputLength: orNull(integer(undefined, 4)),
+  initText: orNull(text()),
+  maxNewTokens: integer(20, 1),
   dropout: {
     fallback: null,
     expected: "a number from 0 to below 1 or null",
@@ -274,6 +282,7 @@ const distillation: Readonly<Record<string, FieldRule>> = {
   temperature: number(1, 0, true),
   logits: number(1, 0),
   hidden: number(1, 0),
+  hiddenLayers: oneOf("last", ["last", "all"]),
   teacherMethod: text("prompt-tuning"),
   teacherSteps: orNull(integer(undefined, 1)),
   teacherLearningRateScale: orNull(number(1, 0, true)),

@@ -1,0 +1,107 @@
+// The end of a run: the best parameters evaluated, and everything a reader of the folder wants: adapter, predictions,
+// metrics.json, CSV, TensorBoard events, a model card. metrics.json comes last: where it is, all of it is.
+import { mkdirSync } from "node:fs";
+import { join } from "node:path";
+import type { Split } from "#datasets/contract.ts";
+import type { Method, Parameters } from "#toolkit/methods/contract.ts";
+import { averageOfMetrics } from "#toolkit/metrics/index.ts";
+import type { T5Model } from "#toolkit/models/t5/index.ts";
+import type { Engine } from "#toolkit/tensor/index.ts";
+import { writeAtomic, writeJson } from "#toolkit/weights/index.ts";
+import { modelCard } from "./card.ts";
+import { saveAdapter } from "./checkpoint.ts";
+import type { RunConfig } from "./config.ts";
+import type { TrainEvent } from "./contract.ts";
+import type { TaskData } from "./data.ts";
+import type { EnvironmentRecord } from "./environment.ts";
+import { evaluate, type Predictor } from "./evaluate.ts";
+import type { RunResult } from "./result.ts";
+import { logRows, readRunLog } from "./run-log.ts";
+import { metricsCsv, tensorBoardEvents } from "./tensorboard.ts";
+
+/** What checkpoints are chosen by: the mean of all metrics of a task, as the published code does. */
+export const selectionScore = (metrics: Readonly<Record<string, number>>): number => averageOfMetrics(metrics);
+
+const write = (path: string, content: string | Uint8Array): void =>
+  writeAtomic(path, () => [typeof content === "string" ? new TextEncoder().encode(content) : content]);
+
+/** Writes the copies of the run log that other tools read. */
+export function writeDerived(run: string): void {
+  const rows = logRows(readRunLog(join(run, "log.arrow")));
+  write(join(run, "metrics.csv"), metricsCsv(rows));
+  write(join(run, "events.out.tfevents.bunsen"), tensorBoardEvents(rows));
+}
+
+export interface FinishContext {
+  readonly config: RunConfig;
+  readonly method: Method;
+  readonly options: Record<string, unknown>;
+  readonly model: T5Model;
+  readonly tasks: readonly TaskData[];
+  readonly predictor: Predictor;
+  readonly parameters: Parameters;
+  readonly steps: number;
+  readonly bestStep: number;
+  readonly seconds: () => number;
+  readonly needs: RunResult["needs"];
+  readonly engine: Engine;
+  readonly environment: EnvironmentRecord;
+  readonly emit: (event: TrainEvent) => TrainEvent;
+  readonly flush: () => void;
+}
+
+/** Evaluates the final splits, writes the folder's last files and returns the result. */
+export async function* finishRun(context: FinishContext): AsyncGenerator<TrainEvent, RunResult> {
+  const { config, method, options, model, tasks, predictor } = context;
+  const scores: Partial<Record<Split, Record<string, Record<string, number>>>> = {};
+  mkdirSync(join(config.run, "predictions"), { recursive: true });
+  // Training ends here: what evaluation costs is the same for every method and is not counted.
+  const seconds = context.seconds();
+  for (const split of config.finalSplits) {
+    for (const [taskId, task] of tasks.entries()) {
+      const { name } = task.dataset;
+      const { metrics, predictions } = await evaluate(predictor, task.dataset, task.splits.get(split)!, {
+        batchSize: config.evaluationBatchSize,
+        taskId,
+      });
+      scores[split] = { ...scores[split], [name]: { ...metrics } };
+      const lines = predictions.map(({ row, prediction, example }) =>
+        JSON.stringify({ row, input: example.input, target: example.target, prediction }),
+      );
+      write(join(config.run, "predictions", `${name.replaceAll("/", "-")}-${split}.jsonl`), `${lines.join("\n")}\n`);
+      yield context.emit({
+        type: "evaluation",
+        stage: `${config.stage} final`,
+        step: context.bestStep,
+        task: name,
+        split,
+        metrics,
+      });
+    }
+  }
+  context.flush();
+  await saveAdapter(join(config.run, "adapter"), method, options, context.parameters, model.backbone, config.model);
+  const result: RunResult = {
+    run: config.run,
+    stage: config.stage,
+    method: config.method,
+    options,
+    model: config.model,
+    tasks: config.tasks,
+    seed: config.seed,
+    shots: config.shots,
+    learningRateScale: config.learningRateScale,
+    steps: context.steps,
+    bestStep: context.bestStep,
+    seconds,
+    trainableParameters: method.countParameters(options, model.backbone, config.tasks.length),
+    engine: context.engine.name,
+    scores,
+    reported: Object.fromEntries(tasks.map((task) => [task.dataset.name, task.dataset.reported])),
+    needs: context.needs,
+  };
+  writeDerived(config.run);
+  write(join(config.run, "README.md"), modelCard(result, config, method, tasks, context.environment));
+  writeJson(join(config.run, "metrics.json"), result);
+  return result;
+}

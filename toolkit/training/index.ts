@@ -1,0 +1,18 @@
+// Public names of the training room.
+export { type LoadedBackbone, loadBackbone } from "./backbones.ts";
+export { listCheckpoints } from "./checkpoint.ts";
+export {
+  applySettings,
+  ConfigError,
+  configDifference,
+  didYouMean,
+  type RunConfig,
+  type RunConfigInput,
+  type SourceConfig,
+} from "./config.ts";
+export type { TrainEvent } from "./contract.ts";
+export { TrainingError } from "./errors.ts";
+export { createPredictor, evaluate, type Predictor } from "./evaluate.ts";
+export { resolveRun, type TrainOptions, train } from "./loop.ts";
+export { type RunResult, readResult } from "./result.ts";
+export { type LogRow, logRows, readRunLog } from "./run-log.ts";

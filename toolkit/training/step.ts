@@ -1,0 +1,290 @@
+// One training step as pure functions of tensors: (state, batch, key, rates) → (state, numbers). Nothing is read, saved
+// or logged here, and no method, optimiser or engine is named. The loop (loop.ts) calls what `createStep` compiles.
+import type { Batch } from "#toolkit/batches/contract.ts";
+import type { Method, Parameters, PortContext } from "#toolkit/methods/contract.ts";
+import type { Ports } from "#toolkit/models/contract.ts";
+import { type Forward, forward, type T5Model } from "#toolkit/models/t5/index.ts";
+import {
+  clipByGlobalNorm,
+  globalNorm,
+  klDivergence,
+  meanSquaredError,
+  type Named,
+  type Optimizer,
+  type OptimizerState,
+} from "#toolkit/nn/index.ts";
+import {
+  type Compiled,
+  compile,
+  disposeTree,
+  type Precision,
+  type TensorTree,
+  tf,
+  valueAndGrads,
+} from "#toolkit/tensor/index.ts";
+
+/** A batch as tensors. */
+export type BatchTensors = {
+  /** [B, T] int32 */
+  readonly inputIds: tf.Tensor;
+  /** [B, T] int32 */
+  readonly attentionMask: tf.Tensor;
+  /** [B, L] int32, −100 where ignored */
+  readonly labels: tf.Tensor;
+  /** [B] int32 */
+  readonly taskIds: tf.Tensor;
+};
+
+/** What a step changes. */
+export type TrainState = {
+  readonly parameters: Named;
+  readonly optimizer: OptimizerState;
+};
+
+/** The numbers of a step: `loss`, `norm` (of the gradient, before clipping) and the parts of the loss. */
+export type StepNumbers = Readonly<Record<string, tf.Tensor>>;
+
+export interface TeacherForcing {
+  /** λ of L_PLM + λ (L_logits + L_hidden). */
+  readonly weight: number;
+  readonly temperature: number;
+  readonly logits: number;
+  readonly hidden: number;
+  readonly hiddenLayers: "last" | "all";
+  /** One prompt for each task, [K, P, H]: the teachers' encoder prompts. */
+  readonly prompts: tf.Tensor;
+}
+
+export interface StepSetup {
+  readonly model: T5Model;
+  readonly method: Method;
+  readonly options: Record<string, unknown>;
+  /** Parameters of the method that do not train (group null). */
+  readonly frozen: Parameters;
+  readonly optimizer: Optimizer;
+  /** 0 does not clip. */
+  readonly clipNorm: number;
+  /** Names of the learning-rate groups, in the order of the rates given to each step. */
+  readonly groups: readonly string[];
+  readonly precision: Precision;
+  readonly teachers?: TeacherForcing;
+}
+
+/** Typed arrays → tensors of the engine in use. */
+export function toTensors(batch: Batch): BatchTensors {
+  const { batchSize, inputLength, labelLength } = batch;
+  return {
+    inputIds: tf.tensor2d(batch.inputIds, [batchSize, inputLength], "int32"),
+    attentionMask: tf.tensor2d(batch.attentionMask, [batchSize, inputLength], "int32"),
+    labels: tf.tensor2d(batch.labels, [batchSize, labelLength], "int32"),
+    taskIds: tf.tensor1d(batch.taskIds, "int32"),
+  };
+}
+
+/**
+ * Mean squared difference of what student and teacher make of a batch: of the last hidden states of both stacks, or of
+ * every layer's output averaged. The embeddings themselves are left out: they hold the prompts, which shall differ.
+ */
+function hiddenLoss(student: Forward, teacher: Forward, labels: tf.Tensor, layers: "last" | "all"): tf.Tensor {
+  const picked = <T>(states: readonly T[]): readonly T[] => (layers === "last" ? states.slice(-1) : states.slice(1));
+  const pairs = (a: readonly tf.Tensor[], b: readonly tf.Tensor[], weights: tf.Tensor): tf.Tensor[] =>
+    picked(a).map((state, index) => meanSquaredError(state, picked(b)[index]!, weights));
+  const length = student.decoderHiddenStates.at(-1)!.shape[1]!;
+  const front = length - labels.shape[1]!;
+  const counted = tf.cast(tf.greaterEqual(labels, tf.scalar(0, "int32")), "float32");
+  // A decoder prompt of the student has no counterpart at the teacher's: only text positions count.
+  const decoderStates = (states: readonly tf.Tensor[]): tf.Tensor[] =>
+    states.map((state) => {
+      const extra = state.shape[1]! - labels.shape[1]!;
+      return extra > 0 ? tf.slice(state, [0, extra, 0], [-1, labels.shape[1]!, -1]) : state;
+    });
+  const decoder = pairs(
+    front > 0 ? decoderStates(student.decoderHiddenStates) : student.decoderHiddenStates,
+    teacher.decoderHiddenStates,
+    counted,
+  );
+  const encoder = pairs(student.encoder.hiddenStates, teacher.encoder.hiddenStates, student.encoder.mask);
+  return tf.div(tf.addN([...encoder, ...decoder]), encoder.length + decoder.length);
+}
+
+/** Compiled pieces of a step. `full` does everything at once; the other three serve accumulation over several parts. */
+export interface Step {
+  full(
+    state: TrainState,
+    batch: BatchTensors,
+    key: tf.Tensor,
+    rates: tf.Tensor,
+  ): Promise<{ state: TrainState; numbers: StepNumbers }>;
+  /** Gradients of one part, its share of the step's examples as a factor in `weight` (scalar). */
+  gradients(
+    parameters: Named,
+    batch: BatchTensors,
+    key: tf.Tensor,
+    weight: tf.Tensor,
+  ): Promise<{ gradients: Named; numbers: StepNumbers }>;
+  /** Adds two trees; the first one is consumed. */
+  add<T extends TensorTree>(sum: T, part: T): Promise<T>;
+  /** One update from summed gradients; consumes the state. */
+  update(state: TrainState, gradients: Named, rates: tf.Tensor): Promise<{ state: TrainState; numbers: StepNumbers }>;
+  dispose(): void;
+}
+
+/** Builds and compiles the step of a run. */
+export function createStep(setup: StepSetup): Step {
+  const { model, method, options, frozen, optimizer, clipNorm, groups, precision, teachers } = setup;
+
+  const context = (batch: BatchTensors, inputEmbeddings: tf.Tensor, key: tf.Tensor): PortContext => ({
+    backbone: model.backbone,
+    taskIds: batch.taskIds,
+    inputEmbeddings,
+    attentionMask: batch.attentionMask,
+    training: true,
+    key,
+  });
+
+  const lossAndGradients = (
+    parameters: Named,
+    batch: BatchTensors,
+    key: tf.Tensor,
+  ): { gradients: Named; numbers: Record<string, tf.Tensor> } => {
+    // Outside the tape: no gradient is kept for the teachers, and they see no dropout.
+    const taught =
+      teachers === undefined || teachers.weight === 0
+        ? undefined
+        : forward(model, {
+            inputIds: batch.inputIds,
+            attentionMask: batch.attentionMask,
+            labels: batch.labels,
+            ports: { encoderPrompt: tf.gather(teachers.prompts, batch.taskIds as tf.Tensor1D) },
+          });
+    const { value, grads, aux } = valueAndGrads((trainable: Named) => {
+      const all = { ...frozen, ...trainable };
+      let seen: PortContext | undefined;
+      const out = forward(model, {
+        inputIds: batch.inputIds,
+        attentionMask: batch.attentionMask,
+        labels: batch.labels,
+        key,
+        ports: (inputEmbeddings): Ports => {
+          seen = context(batch, inputEmbeddings, key);
+          return method.ports(all, options, seen);
+        },
+      });
+      const parts: Record<string, tf.Tensor> = { lm: out.loss };
+      let total: tf.Tensor = out.loss;
+      if (taught !== undefined && teachers !== undefined) {
+        const counted = tf.cast(tf.greaterEqual(batch.labels, tf.scalar(0, "int32")), "float32");
+        parts.logits = klDivergence(taught.logits, out.logits, counted, teachers.temperature);
+        parts.hidden = hiddenLoss(out, taught, batch.labels, teachers.hiddenLayers);
+        const distilled = tf.add(tf.mul(parts.logits, teachers.logits), tf.mul(parts.hidden, teachers.hidden));
+        total = tf.add(total, tf.mul(distilled, teachers.weight));
+      }
+      const extra = method.regularizer?.(all, options, seen!);
+      if (extra !== undefined) {
+        parts.regularizer = extra;
+        total = tf.add(total, extra);
+      }
+      return [total as tf.Scalar, parts as TensorTree] as const;
+    }, parameters);
+    return { gradients: grads as Named, numbers: { loss: value, ...(aux as Record<string, tf.Tensor>) } };
+  };
+
+  const apply = (state: TrainState, gradients: Named, rates: tf.Tensor): { state: TrainState; norm: tf.Tensor } => {
+    const clipped = clipNorm > 0 ? clipByGlobalNorm(gradients, clipNorm) : { gradients, norm: globalNorm(gradients) };
+    const byGroup = tf.unstack(rates);
+    const rateOf = (name: string): tf.Tensor => {
+      const group = method.group(name, options);
+      const index = groups.indexOf(group ?? "");
+      if (index < 0) throw new Error(`parameter ${name} is of group ${group}; expected one of ${groups.join(", ")}`);
+      return byGroup[index]!;
+    };
+    const updated = optimizer.update(clipped.gradients, state.optimizer, state.parameters, rateOf);
+    return { state: { parameters: updated.parameters, optimizer: updated.state }, norm: clipped.norm };
+  };
+
+  const named = (name: string): { name: string; precision: Precision } => ({
+    name: `${method.name} ${name}`,
+    precision,
+  });
+  type FullResult = { state: TrainState; numbers: StepNumbers };
+  const full: Compiled<[TrainState, BatchTensors, tf.Tensor, tf.Tensor], FullResult> = compile(
+    (state: TrainState, batch: BatchTensors, key: tf.Tensor, rates: tf.Tensor): FullResult => {
+      const { gradients, numbers } = lossAndGradients(state.parameters, batch, key);
+      const next = apply(state, gradients, rates);
+      return { state: next.state, numbers: { ...numbers, norm: next.norm } };
+    },
+    { ...named("step"), donate: [0] },
+  );
+  type PartResult = { gradients: Named; numbers: StepNumbers };
+  const part: Compiled<[Named, BatchTensors, tf.Tensor, tf.Tensor], PartResult> = compile(
+    (parameters: Named, batch: BatchTensors, key: tf.Tensor, weight: tf.Tensor): PartResult => {
+      const { gradients, numbers } = lossAndGradients(parameters, batch, key);
+      const scaled = (tensors: Named): Named =>
+        Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tf.mul(tensor, weight)]));
+      return { gradients: scaled(gradients), numbers: scaled(numbers) };
+    },
+    named("gradients"),
+  );
+  const update: Compiled<[TrainState, Named, tf.Tensor], FullResult> = compile(
+    (state: TrainState, gradients: Named, rates: tf.Tensor): FullResult => {
+      const next = apply(state, gradients, rates);
+      return { state: next.state, numbers: { norm: next.norm } };
+    },
+    { ...named("update"), donate: [0] },
+  );
+  const sum: Compiled<[Named, Named], Named> = compile(
+    (a: Named, b: Named): Named =>
+      Object.fromEntries(Object.entries(a).map(([name, tensor]) => [name, tf.add(tensor, b[name]!)])),
+    { ...named("sum"), donate: [0] },
+  );
+
+  return {
+    full,
+    gradients: part,
+    add: sum as Step["add"],
+    update,
+    dispose: () => {
+      for (const compiled of [full, part, update, sum]) compiled.dispose();
+    },
+  };
+}
+
+/** One optimiser step over the parts of a batch. Consumes the state. */
+export async function runStep(
+  step: Step,
+  state: TrainState,
+  parts: readonly Batch[],
+  key: (part: number) => tf.Tensor,
+  rates: tf.Tensor,
+): Promise<{ state: TrainState; numbers: StepNumbers }> {
+  if (parts.length === 1) {
+    const batch = toTensors(parts[0]!);
+    const partKey = key(0);
+    try {
+      return await step.full(state, batch, partKey, rates);
+    } finally {
+      disposeTree([...Object.values(batch), partKey]);
+    }
+  }
+  const examples = parts.reduce((total, part) => total + part.batchSize, 0);
+  let gradients: Named | undefined;
+  let numbers: Named | undefined;
+  for (const [index, part] of parts.entries()) {
+    const batch = toTensors(part);
+    const weight = tf.scalar(part.batchSize / examples);
+    const partKey = key(index);
+    const out = await step.gradients(state.parameters, batch, partKey, weight);
+    disposeTree([...Object.values(batch), weight, partKey]);
+    if (gradients === undefined || numbers === undefined) {
+      gradients = out.gradients;
+      numbers = out.numbers;
+      continue;
+    }
+    gradients = await step.add(gradients, out.gradients);
+    numbers = await step.add(numbers, out.numbers);
+    disposeTree([out.gradients, out.numbers]);
+  }
+  const updated = await step.update(state, gradients!, rates);
+  disposeTree(gradients!);
+  return { state: updated.state, numbers: { ...numbers!, ...updated.numbers } };
+}
