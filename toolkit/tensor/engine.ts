@@ -4,6 +4,8 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, Engine, EngineChoice, TensorTree } from "./contract.ts";
 import { EngineUnavailableError } from "./errors.ts";
 import type { Runtime, StoredType, WeightStore } from "./runtime.ts";
+import { discoverTensorflow } from "./runtimes/libtensorflow/discover.ts";
+import { startTensorflow } from "./runtimes/libtensorflow/runtime.ts";
 import { startWasm } from "./runtimes/wasm.ts";
 
 const choices: readonly EngineChoice[] = ["auto", "cuda", "cpu", "wasm"];
@@ -21,17 +23,23 @@ export function parseEngineChoice(word: string): EngineChoice {
   );
 }
 
+const starters: Readonly<Record<Engine["name"], () => Promise<Runtime>>> = {
+  cuda: () => Promise.reject(new EngineUnavailableError("engine cuda is not available")),
+  cpu: () => startTensorflow(discoverTensorflow()),
+  wasm: startWasm,
+};
+
 async function start(name: Engine["name"]): Promise<Runtime> {
   const known = started.get(name);
   if (known) return known;
-  const runtime = name === "wasm" ? await startWasm() : undefined;
-  if (!runtime) throw new EngineUnavailableError(`engine ${name} is not available`);
+  const runtime = await starters[name]();
   started.set(name, runtime);
   return runtime;
 }
 
 async function choose(choice: EngineChoice): Promise<Runtime> {
   if (choice !== "auto") return start(choice);
+  if (discoverTensorflow().path) return start("cpu");
   return start("wasm");
 }
 

@@ -2,13 +2,11 @@
 // hidden state is advanced; a key is a tensor, so inside a compiled step it is an argument and never a constant.
 // Not a stream: whoever needs new numbers derives a new key (`foldIn`, `split`).
 import * as tf from "@tensorflow/tfjs-core";
+import { randomKernels } from "./random-names.ts";
 import { foldKey, randomUniform, splitKey } from "./threefry.ts";
 
 /** A random key, [2] int32. */
 export type Key = tf.Tensor;
-
-/** Kernel names that this file adds to tfjs-core; hosts compute them here, the tracing backend lowers them. */
-export const randomKernels = { split: "ThreefrySplit", foldIn: "ThreefryFoldIn", uniform: "ThreefryUniform" } as const;
 
 const run = (name: string, inputs: tf.NamedTensorMap, attributes: tf.NamedAttrMap = {}): tf.Tensor =>
   tf.engine().runKernel(name, inputs, attributes) as tf.Tensor;

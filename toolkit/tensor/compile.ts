@@ -1,0 +1,146 @@
+// `compile` on engines that have a compiler: traces a function once per input signature, hands the StableHLO text to
+// the device, and calls the executable. Knows no library: a `Device` does the work (runtimes/).
+import * as tf from "@tensorflow/tfjs-core";
+import type { Compiled, CompileOptions, CompileStats, TensorTree } from "./contract.ts";
+import { CompileError } from "./errors.ts";
+import type { Program } from "./stablehlo/builder.ts";
+import { type Source, type Trace, trace } from "./tracer.ts";
+import { disposeTree, treeLeaves, treeSignature, treeWithLeaves } from "./trees.ts";
+
+/** A program that a device has accepted. */
+export interface Executable {
+  /** Runs it. Tensors in, tensors out, both on the device; `donated` are argument positions that may be reused. */
+  call(inputs: readonly tf.Tensor[], donated: readonly number[]): Promise<tf.Tensor[]>;
+  /** Milliseconds spent compiling so far. */
+  readonly compileMs: number;
+  dispose(): void;
+}
+
+/** What `compile` needs of a runtime. */
+export interface Device {
+  /** Whether a tensor rests on the device as bf16. */
+  isNarrow(tensor: tf.Tensor): boolean;
+  prepare(program: Program, name: string): Promise<Executable>;
+}
+
+interface Entry<Out extends TensorTree> {
+  readonly traced: Trace<Out>;
+  readonly executable: Executable;
+  /** Uploaded constants, by position among the sources. */
+  readonly constants: ReadonlyMap<Source, tf.Tensor>;
+}
+
+export function compileFor<Args extends readonly TensorTree[], Out extends TensorTree>(
+  device: Device,
+  fn: (...args: Args) => Out,
+  options: CompileOptions,
+): Compiled<Args, Out> {
+  const name = options.name ?? (fn.name || "a compiled function");
+  const entries = new Map<string, Promise<Entry<Out>>>();
+  const ready: Entry<Out>[] = [];
+  let calls = 0;
+  let traceMs = 0;
+  let disposed = false;
+
+  const build = async (args: Args): Promise<Entry<Out>> => {
+    const start = performance.now();
+    const traced = trace(fn, args, {
+      name,
+      precision: options.precision ?? "f32",
+      isNarrow: (tensor) => device.isNarrow(tensor),
+    });
+    const constants = new Map<Source, tf.Tensor>();
+    for (const source of traced.sources) {
+      if (source.kind === "constant")
+        constants.set(source, tf.keep(tf.tensor(source.values, [...source.shape], source.dtype)));
+    }
+    traceMs += performance.now() - start;
+    const executable = await device.prepare(traced.program, name);
+    const entry = { traced, executable, constants };
+    ready.push(entry);
+    return entry;
+  };
+
+  const compiled = async (...args: Args): Promise<Out> => {
+    if (disposed) throw new CompileError(`${name} was disposed`);
+    const leaves = treeLeaves(args);
+    for (const leaf of leaves)
+      if (leaf.isDisposed)
+        throw new CompileError(
+          `${name} was called with a tensor of shape [${leaf.shape}] that is disposed; a donated argument cannot be used again`,
+        );
+    calls += 1;
+    const signature =
+      args.map(treeSignature).join("|") + leaves.map((leaf) => (device.isNarrow(leaf) ? "n" : "")).join();
+    let entry = entries.get(signature);
+    if (!entry) {
+      entry = build(args);
+      entries.set(signature, entry);
+      // A failed compile is tried again by the next call.
+      entry.catch(() => entries.delete(signature));
+    }
+    const { traced, executable, constants } = await entry;
+    const donatedLeaves = donatedLeafIndices(args, options.donate ?? []);
+    const inputs = traced.sources.map((source) => input(source, leaves, constants, name));
+    const donated = traced.sources.flatMap((source, index) =>
+      source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
+    );
+    const results = await executable.call(inputs, donated);
+    const out = traced.leaves.map((leaf) =>
+      "result" in leaf ? results[leaf.result]! : tf.clone(leaves[leaf.argument]!),
+    );
+    for (const index of options.donate ?? []) disposeTree(args[index]!);
+    return treeWithLeaves(traced.out, out);
+  };
+
+  return Object.defineProperties(compiled, {
+    stats: {
+      get: (): CompileStats => ({
+        executables: ready.length,
+        calls,
+        traceMs,
+        compileMs: ready.reduce((sum, { executable }) => sum + executable.compileMs, 0),
+      }),
+    },
+    program: { get: () => ready[0]?.traced.program },
+    dispose: {
+      value: (): void => {
+        disposed = true;
+        for (const { executable, constants } of ready.splice(0)) {
+          executable.dispose();
+          for (const tensor of constants.values()) tensor.dispose();
+        }
+        entries.clear();
+      },
+    },
+  }) as unknown as Compiled<Args, Out>;
+}
+
+function input(
+  source: Source,
+  leaves: readonly tf.Tensor[],
+  constants: ReadonlyMap<Source, tf.Tensor>,
+  name: string,
+): tf.Tensor {
+  if (source.kind === "argument") return leaves[source.leaf]!;
+  if (source.kind === "constant") return constants.get(source)!;
+  if (source.tensor.isDisposed) {
+    throw new CompileError(
+      `a tensor of shape [${source.tensor.shape}] that ${name} closes over was disposed; keep it alive as long as the function, or pass it as an argument`,
+    );
+  }
+  return source.tensor;
+}
+
+/** Leaf numbers (over all arguments) of the donated arguments. */
+function donatedLeafIndices(args: readonly TensorTree[], donate: readonly number[]): Set<number> {
+  const indices = new Set<number>();
+  let next = 0;
+  args.forEach((arg, position) => {
+    for (const _ of treeLeaves(arg)) {
+      if (donate.includes(position)) indices.add(next);
+      next += 1;
+    }
+  });
+  return indices;
+}

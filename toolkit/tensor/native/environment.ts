@@ -1,0 +1,57 @@
+// What C libraries see of the process and may do to it: environment variables (Bun's `process.env` writes are not
+// passed on to C's getenv) and stderr (their log lines must not reach a notebook). Not for JavaScript's own settings.
+import { dlopen } from "bun:ffi";
+
+interface Libc {
+  setenv(name: string, value: string, overwrite: number): number;
+  dup(descriptor: number): number;
+  dup2(from: number, to: number): number;
+  close(descriptor: number): number;
+  open(path: string, flags: number): number;
+}
+
+let opened: Libc | null | undefined;
+
+function libc(): Libc | null {
+  if (opened !== undefined) return opened;
+  const musl = `libc.musl-${process.arch === "arm64" ? "aarch64" : "x86_64"}.so.1`;
+  for (const name of process.platform === "darwin" ? ["libSystem.B.dylib"] : ["libc.so.6", musl]) {
+    try {
+      opened = dlopen(name, {
+        setenv: { args: ["cstring", "cstring", "i32"], returns: "i32" },
+        dup: { args: ["i32"], returns: "i32" },
+        dup2: { args: ["i32", "i32"], returns: "i32" },
+        close: { args: ["i32"], returns: "i32" },
+        open: { args: ["cstring", "i32"], returns: "i32" },
+      }).symbols;
+      return opened;
+    } catch {
+      // The next name. A system with none of them keeps its noisy logs, and everything else works.
+    }
+  }
+  opened = null;
+  return opened;
+}
+
+/** Sets a variable for C code unless the user set it. */
+export function setNativeDefault(name: string, value: string): void {
+  if (process.env[name] === undefined) libc()?.setenv(name, value, 0);
+}
+
+/**
+ * Runs a synchronous function with the process's stderr closed to C code. libtensorflow's static initialisers write
+ * advice there which no log level suppresses. Keep it short: other threads are silent meanwhile, too.
+ */
+export function withoutStderr<T>(fn: () => T): T {
+  const c = libc();
+  const saved = c?.dup(2) ?? -1;
+  const nowhere = c?.open("/dev/null", 1) ?? -1;
+  if (c && saved >= 0 && nowhere >= 0) c.dup2(nowhere, 2);
+  try {
+    return fn();
+  } finally {
+    if (c && saved >= 0 && nowhere >= 0) c.dup2(saved, 2);
+    if (c && saved >= 0) c.close(saved);
+    if (c && nowhere >= 0) c.close(nowhere);
+  }
+}

@@ -1,0 +1,187 @@
+// libtensorflow's C API through bun:ffi: the symbols used, one context, and status codes as named errors. Knows
+// nothing of tfjs. Rule for every call here: `ptr()` keeps nothing alive, so whatever C reads is either passed as the
+// typed array itself (kept for the call) or kept in a variable that is used again after the call.
+import { type ConvertFns, dlopen, type Pointer } from "bun:ffi";
+import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
+import { checkLibraryFile } from "../../native/elf.ts";
+import { setNativeDefault, withoutStderr } from "../../native/environment.ts";
+
+const table = {
+  TF_Version: { args: [], returns: "cstring" },
+  TF_NewStatus: { args: [], returns: "ptr" },
+  TF_DeleteStatus: { args: ["ptr"], returns: "void" },
+  TF_GetCode: { args: ["ptr"], returns: "i32" },
+  TF_Message: { args: ["ptr"], returns: "cstring" },
+  TF_AllocateTensor: { args: ["i32", "ptr", "i32", "u64"], returns: "ptr" },
+  TF_DeleteTensor: { args: ["ptr"], returns: "void" },
+  TF_TensorData: { args: ["ptr"], returns: "ptr" },
+  TF_TensorByteSize: { args: ["ptr"], returns: "u64" },
+  TF_TensorType: { args: ["ptr"], returns: "i32" },
+  TF_StringInit: { args: ["ptr"], returns: "void" },
+  TF_StringCopy: { args: ["ptr", "ptr", "u64"], returns: "void" },
+  TF_StringGetDataPointer: { args: ["ptr"], returns: "ptr" },
+  TF_StringGetSize: { args: ["ptr"], returns: "u64" },
+  TF_DeviceListCount: { args: ["ptr"], returns: "i32" },
+  TF_DeviceListName: { args: ["ptr", "i32", "ptr"], returns: "cstring" },
+  TF_DeviceListType: { args: ["ptr", "i32", "ptr"], returns: "cstring" },
+  TF_DeviceListMemoryBytes: { args: ["ptr", "i32", "ptr"], returns: "i64" },
+  TF_DeleteDeviceList: { args: ["ptr"], returns: "void" },
+  TFE_NewContextOptions: { args: [], returns: "ptr" },
+  TFE_DeleteContextOptions: { args: ["ptr"], returns: "void" },
+  TFE_NewContext: { args: ["ptr", "ptr"], returns: "ptr" },
+  TFE_ContextListDevices: { args: ["ptr", "ptr"], returns: "ptr" },
+  TFE_ContextClearCaches: { args: ["ptr"], returns: "void" },
+  TFE_NewOp: { args: ["ptr", "cstring", "ptr"], returns: "ptr" },
+  TFE_DeleteOp: { args: ["ptr"], returns: "void" },
+  TFE_OpSetDevice: { args: ["ptr", "cstring", "ptr"], returns: "void" },
+  TFE_OpAddInput: { args: ["ptr", "ptr", "ptr"], returns: "void" },
+  TFE_OpAddInputList: { args: ["ptr", "ptr", "i32", "ptr"], returns: "void" },
+  TFE_OpSetAttrBool: { args: ["ptr", "cstring", "u8"], returns: "void" },
+  TFE_OpSetAttrInt: { args: ["ptr", "cstring", "i64"], returns: "void" },
+  TFE_OpSetAttrIntList: { args: ["ptr", "cstring", "ptr", "i32"], returns: "void" },
+  TFE_OpSetAttrFloat: { args: ["ptr", "cstring", "f32"], returns: "void" },
+  TFE_OpSetAttrType: { args: ["ptr", "cstring", "i32"], returns: "void" },
+  TFE_OpSetAttrTypeList: { args: ["ptr", "cstring", "ptr", "i32"], returns: "void" },
+  TFE_OpSetAttrString: { args: ["ptr", "cstring", "ptr", "u64"], returns: "void" },
+  TFE_OpSetAttrStringList: { args: ["ptr", "cstring", "ptr", "ptr", "i32"], returns: "void" },
+  TFE_OpSetAttrShape: { args: ["ptr", "cstring", "ptr", "i32", "ptr"], returns: "void" },
+  TFE_OpSetAttrShapeList: { args: ["ptr", "cstring", "ptr", "ptr", "i32", "ptr"], returns: "void" },
+  TFE_Execute: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "void" },
+  TFE_NewTensorHandle: { args: ["ptr", "ptr"], returns: "ptr" },
+  TFE_DeleteTensorHandle: { args: ["ptr"], returns: "void" },
+  TFE_TensorHandleResolve: { args: ["ptr", "ptr"], returns: "ptr" },
+  TFE_TensorHandleDataType: { args: ["ptr"], returns: "i32" },
+  TFE_TensorHandleNumDims: { args: ["ptr", "ptr"], returns: "i32" },
+  TFE_TensorHandleDim: { args: ["ptr", "i32", "ptr"], returns: "i64" },
+  TFE_TensorHandleCopyToDevice: { args: ["ptr", "ptr", "cstring", "ptr"], returns: "ptr" },
+} as const;
+
+export type Handle = Pointer | bigint;
+
+/** The symbols of `table`, typed. */
+export type Symbols = ConvertFns<typeof table>;
+
+/** TF_DataType numbers (tf_datatype.h) of the types that tensors here have. */
+export const types = {
+  float32: 1,
+  int32: 3,
+  uint8: 4,
+  string: 7,
+  complex64: 8,
+  int64: 9,
+  bool: 10,
+  bfloat16: 14,
+  resource: 20,
+} as const;
+
+/** TF_Code numbers (tf_status.h). */
+const codes = [
+  "OK",
+  "CANCELLED",
+  "UNKNOWN",
+  "INVALID_ARGUMENT",
+  "DEADLINE_EXCEEDED",
+  "NOT_FOUND",
+  "ALREADY_EXISTS",
+  "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED",
+  "FAILED_PRECONDITION",
+  "ABORTED",
+  "OUT_OF_RANGE",
+  "UNIMPLEMENTED",
+  "INTERNAL",
+  "UNAVAILABLE",
+  "DATA_LOSS",
+  "UNAUTHENTICATED",
+];
+
+export interface Device {
+  readonly name: string;
+  readonly type: string;
+  readonly memory: number;
+}
+
+/** The opened library with its one eager context. It lives as long as the process: TensorFlow cannot be unloaded. */
+export interface Tensorflow {
+  readonly path: string;
+  readonly version: string;
+  readonly c: Symbols;
+  readonly context: Handle;
+  /** The main thread's status; calls on the engine thread bring their own. */
+  readonly status: Handle;
+  readonly devices: readonly Device[];
+  /** @throws EngineError when `status` holds an error; `doing` completes "while …". */
+  check(doing: string, status?: Handle): void;
+  /** Address of a function, for the engine thread. */
+  address(name: keyof Symbols): number;
+}
+
+const opened = new Map<string, Tensorflow>();
+
+/** @throws NativeLibraryError when the file is no usable libtensorflow. */
+export function openTensorflow(path: string): Tensorflow {
+  const known = opened.get(path);
+  if (known) return known;
+  checkLibraryFile(path);
+  // Read when the library is loaded: only errors may reach a notebook's stderr.
+  setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "2");
+  const c = load(path);
+  const status = c.TF_NewStatus()!;
+  const check = (doing: string, of: Handle = status): void => {
+    const code = c.TF_GetCode(of);
+    if (code !== 0) throw statusError(codes[code] ?? `code ${code}`, c.TF_Message(of) ?? "", doing);
+  };
+  const options = c.TFE_NewContextOptions();
+  const context = c.TFE_NewContext(options, status);
+  c.TFE_DeleteContextOptions(options);
+  check("opening a TensorFlow context");
+  const library: Tensorflow = {
+    path,
+    version: c.TF_Version() ?? "unknown",
+    c,
+    context: context!,
+    status,
+    devices: listDevices(c, context!, status),
+    check,
+    address: (name) => Number((c[name] as unknown as { readonly ptr: number }).ptr),
+  };
+  opened.set(path, library);
+  return library;
+}
+
+function load(path: string): Symbols {
+  try {
+    return withoutStderr(() => dlopen(path, table).symbols);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    throw new NativeLibraryError(
+      `${path} cannot be used as libtensorflow: ${reason}. Expected the library of the tensorflow-cpu or tensorflow wheel (2.16 or later); ` +
+        `reinstall it (pip install tensorflow-cpu) or unset BUNSEN_TENSORFLOW`,
+      { cause },
+    );
+  }
+}
+
+function listDevices(c: Symbols, context: Handle, status: Handle): Device[] {
+  const list = c.TFE_ContextListDevices(context, status);
+  if (!list || c.TF_GetCode(status) !== 0) return [];
+  const devices: Device[] = [];
+  for (let i = 0; i < c.TF_DeviceListCount(list); i++) {
+    devices.push({
+      name: c.TF_DeviceListName(list, i, status) ?? "",
+      type: c.TF_DeviceListType(list, i, status) ?? "",
+      memory: Number(c.TF_DeviceListMemoryBytes(list, i, status)),
+    });
+  }
+  c.TF_DeleteDeviceList(list);
+  return devices;
+}
+
+function statusError(code: string, message: string, doing: string): EngineError {
+  const text = `TensorFlow failed while ${doing}: ${code}: ${message.trim()}`;
+  if (code !== "RESOURCE_EXHAUSTED") return new EngineError(text, code);
+  return new OutOfDeviceMemoryError(
+    `${text}. Use a smaller batch, bf16 weights, or free tensors that are no longer needed`,
+    code,
+  );
+}

@@ -1,0 +1,134 @@
+// The libtensorflow runtime: eager ops through tfjs-node's own kernels, compiled functions through XLA, weights that
+// may rest as bfloat16. One per process; the library cannot be unloaded.
+import { cpus } from "node:os";
+import * as tf from "@tensorflow/tfjs-core";
+import { compileFor } from "../../compile.ts";
+import { EngineUnavailableError } from "../../errors.ts";
+import { plainCompile } from "../../plain-compile.ts";
+import { registerHostRandom } from "../../random.ts";
+import type { Runtime } from "../../runtime.ts";
+import { checkStored, decodeStored, storedDtype, toBfloat16 } from "../../stored.ts";
+import { fillMissingKernels } from "../host-fallback.ts";
+import { type Binding, createBinding, typeOf } from "./binding.ts";
+import type { Discovery } from "./discover.ts";
+import { openTensorflow, types } from "./library.ts";
+import { prepareXla } from "./xla.ts";
+
+/** The tfjs backend name that tfjs-node's kernels are registered for. */
+const backendName = "tensorflow";
+
+/** The parts of `NodeJSKernelBackend` that are used here. */
+interface NodeBackend extends tf.KernelBackend {
+  readonly tensorMap: {
+    get(dataId: object): { id: number } | undefined;
+    set(
+      dataId: object,
+      entry: { shape: readonly number[]; dtype: number; id: number; values: null; refCount: number },
+    ): void;
+    has(dataId: object): boolean;
+  };
+  getInputTensorIds(tensors: readonly tf.TensorInfo[]): number[];
+  createOutputTensor(metadata: { id: number; shape: number[]; dtype: number }): tf.Tensor;
+}
+
+/** @throws EngineUnavailableError saying where was looked; NativeLibraryError when a library was found and is unusable. */
+export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
+  if (!discovery.path) throw new EngineUnavailableError(notFound(discovery));
+  const tensorflow = openTensorflow(discovery.path);
+  const binding = createBinding(tensorflow);
+  const backend = await register(binding);
+  const gpu = tensorflow.devices.find(({ type }) => type === "GPU");
+
+  const isNarrow = (tensor: tf.Tensor): boolean => {
+    const id = backend.tensorMap.has(tensor.dataId) ? backend.tensorMap.get(tensor.dataId)!.id : -1;
+    return id >= 0 && binding.storedType(id) === types.bfloat16;
+  };
+  const make = (id: number, shape: readonly number[], dtype: tf.DataType): tf.Tensor => {
+    const dataId = {};
+    backend.tensorMap.set(dataId, { shape, dtype: typeOf[dtype], id, values: null, refCount: 1 });
+    return makeTensor({ dataId, shape: [...shape], dtype }, backend);
+  };
+  const device = {
+    isNarrow,
+    prepare: async (program: Parameters<typeof prepareXla>[2], name: string) =>
+      prepareXla(
+        tensorflow,
+        {
+          handleOf: (tensor) => binding.handle(backend.getInputTensorIds([tensor])[0]!),
+          adopt: (handle) => {
+            const { id, shape, dtype } = binding.adopt(handle);
+            const found = (Object.entries(typeOf) as [tf.DataType, number][]).find(([, number]) => number === dtype);
+            return make(id, shape, found?.[0] ?? "float32");
+          },
+        },
+        program,
+        name,
+      ),
+  };
+  return {
+    engine: {
+      name: gpu ? "cuda" : "cpu",
+      backend: backendName,
+      version: `TensorFlow ${tensorflow.version}`,
+      device: gpu
+        ? `${gpu.name} (${Math.round(gpu.memory / 2 ** 20)} MiB)`
+        : `${cpus()[0]?.model.trim() ?? "processor"} (${cpus().length} cores)`,
+    },
+    upload(bytes, stored, shape, store) {
+      checkStored(bytes, stored, shape);
+      const dtype = storedDtype[stored];
+      const narrow = store === "bf16" && dtype === "float32";
+      if (narrow) {
+        const halves =
+          stored === "BF16" ? bytes : new Uint8Array(toBfloat16(decodeStored(bytes, stored) as Float32Array).buffer);
+        return make(binding.createFromBytes(shape, types.bfloat16, halves), shape, dtype);
+      }
+      const values = decodeStored(bytes, stored);
+      return make(
+        binding.createFromBytes(
+          shape,
+          typeOf[dtype],
+          new Uint8Array(values.buffer, values.byteOffset, values.byteLength),
+        ),
+        shape,
+        dtype,
+      );
+    },
+    compile: hasXla(tensorflow) ? (fn, options) => compileFor(device, fn, options) : plainCompile,
+  };
+}
+
+/** A plain libtensorflow may be built without XLA; then functions run as they are. */
+function hasXla({ c, context, status }: ReturnType<typeof openTensorflow>): boolean {
+  const op = c.TFE_NewOp(context, "XlaCallModule", status);
+  const known = c.TF_GetCode(status) === 0;
+  if (op) c.TFE_DeleteOp(op);
+  return known;
+}
+
+async function register(binding: Binding): Promise<NodeBackend> {
+  // Plain CommonJS: its index would load the native addon, these two files do not.
+  const { NodeJSKernelBackend } = (await import(
+    "@tensorflow/tfjs-node-gpu/dist/nodejs_kernel_backend.js"
+  )) as unknown as {
+    NodeJSKernelBackend: new (binding: Binding, packageName: string) => NodeBackend;
+  };
+  await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
+  const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
+  tf.registerBackend(backendName, () => backend, 1);
+  await fillMissingKernels(backendName);
+  registerHostRandom(backendName);
+  return backend;
+}
+
+function makeTensor(info: tf.TensorInfo, backend: NodeBackend): tf.Tensor {
+  const engine = tf.engine() as unknown as {
+    makeTensorFromDataId(dataId: object, shape: number[], dtype: tf.DataType, backend: tf.KernelBackend): tf.Tensor;
+  };
+  return engine.makeTensorFromDataId(info.dataId, info.shape, info.dtype, backend);
+}
+
+function notFound({ looked }: Discovery): string {
+  const places = looked.map(({ path, because }) => `  ${path} (${because})`).join("\n");
+  return `no libtensorflow was found. Install it with "pip install tensorflow-cpu" into the active venv or ./.venv, or set BUNSEN_TENSORFLOW to the folder that holds libtensorflow_cc.so.2. Looked at:\n${places}`;
+}

@@ -1,0 +1,471 @@
+// Writes one StableHLO function as text: values, operations, and what every lowering needs (broadcast, convert, dot,
+// reduce, gather). Equal operations are written once, unused ones not at all. Knows nothing of tfjs; the kernels that
+// use it are in kernels/. Spec: openxla.org/stablehlo/spec.
+import type { Precision } from "../contract.ts";
+
+export type Element = "f32" | "bf16" | "i32" | "ui32" | "i1";
+
+/** An SSA value. `narrow` is the same value as bf16, where it was stored so: dots and gathers read that instead. */
+export interface Value {
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly element: Element;
+  readonly narrow?: Value;
+}
+
+export interface Argument {
+  readonly value: Value;
+  /** Position as it was declared. */
+  readonly index: number;
+}
+
+/** A finished function: the text, which declared arguments it takes (in order), and the types of its results. */
+export interface Program {
+  readonly text: string;
+  readonly arguments: readonly Argument[];
+  readonly results: readonly Value[];
+  /** Multiply–add operations of all dots and convolutions, times two. */
+  readonly flops: number;
+}
+
+interface Operation {
+  readonly text: string;
+  readonly operands: readonly Value[];
+  readonly flops: number;
+  readonly results: number;
+}
+
+export const sizeOf = (shape: readonly number[]): number =>
+  shape.reduce((product, dimension) => product * dimension, 1);
+export const sameShape = (a: readonly number[], b: readonly number[]): boolean =>
+  a.length === b.length && a.every((dimension, index) => dimension === b[index]);
+export const range = (count: number, from = 0): number[] => Array.from({ length: count }, (_, index) => from + index);
+
+export const typeText = (value: { readonly shape: readonly number[]; readonly element: Element }): string =>
+  `tensor<${value.shape.map((dimension) => `${dimension}x`).join("")}${value.element}>`;
+
+const floatBits = new DataView(new ArrayBuffer(4));
+
+/** A literal as MLIR reads it; floats as bit patterns, so that nothing is rounded on the way. */
+function literal(value: number, element: Element): string {
+  if (element === "i1") return value ? "true" : "false";
+  if (element === "i32") return String(value | 0);
+  if (element === "ui32") return String(value >>> 0);
+  floatBits.setFloat32(0, value);
+  const bits = floatBits.getUint32(0);
+  const hex = element === "f32" ? bits.toString(16).padStart(8, "0") : (bits >>> 16).toString(16).padStart(4, "0");
+  return `0x${hex.toUpperCase()}`;
+}
+
+export class Builder {
+  readonly precision: Precision;
+  readonly #operations = new Map<string, Operation>();
+  readonly #known = new Map<string, Value>();
+  readonly #arguments: Argument[] = [];
+  #next = 0;
+
+  constructor(precision: Precision = "f32") {
+    this.precision = precision;
+  }
+
+  argument(shape: readonly number[], element: Element): Value {
+    const index = this.#arguments.length;
+    const value: Value = { name: `%arg${index}`, shape, element };
+    this.#arguments.push({ value, index });
+    return value;
+  }
+
+  /** One operation with one result. `text` is everything after `=`; operands are named for dead-code removal. */
+  emit(
+    text: string,
+    operands: readonly Value[],
+    shape: readonly number[],
+    element: Element,
+    flops = 0,
+    results = 1,
+  ): Value {
+    const known = this.#known.get(text);
+    if (known) return known;
+    const value: Value = { name: `%${this.#next++}`, shape, element };
+    this.#operations.set(value.name, { text, operands, flops, results });
+    this.#known.set(text, value);
+    return value;
+  }
+
+  /** One operation with several results, of the shapes and elements given. */
+  emitMany(
+    text: string,
+    operands: readonly Value[],
+    results: readonly { readonly shape: readonly number[]; readonly element: Element }[],
+  ): Value[] {
+    const first = this.emit(text, operands, [], "i1", 0, results.length);
+    return results.map(({ shape, element }, index) => ({ name: `${first.name}#${index}`, shape, element }));
+  }
+
+  /** The function that computes `results`, without what they do not need. */
+  finish(results: readonly Value[], name = "main"): Program {
+    const live = new Set<string>();
+    // `%7#1` is the second result of operation %7.
+    const base = (value: string): string => value.split("#")[0]!;
+    const pending = results.map((value) => value.name);
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const value = base(next);
+      if (live.has(value)) continue;
+      live.add(value);
+      for (const operand of this.#operations.get(value)?.operands ?? []) pending.push(operand.name);
+    }
+    const lines: string[] = [];
+    let flops = 0;
+    for (const [value, operation] of this.#operations) {
+      if (!live.has(value)) continue;
+      lines.push(`    ${value}${operation.results > 1 ? `:${operation.results}` : ""} = ${operation.text}`);
+      flops += operation.flops;
+    }
+    const used = this.#arguments.filter(({ value }) => live.has(value.name));
+    const parameters = used.map(({ value }) => `${value.name}: ${typeText(value)}`).join(", ");
+    const types = results.map(typeText).join(", ");
+    const names = results.map((value) => value.name).join(", ");
+    const text = `module @${name.replace(/\W/g, "_")} {\n  func.func public @main(${parameters}) -> (${types}) {\n${lines.join("\n")}\n    return ${names} : ${types}\n  }\n}\n`;
+    return { text, arguments: used, results, flops };
+  }
+
+  // Constants.
+
+  splat(value: number, shape: readonly number[], element: Element): Value {
+    return this.emit(
+      `stablehlo.constant dense<${sizeOf(shape) === 0 ? "" : literal(value, element)}> : ${typeText({ shape, element })}`,
+      [],
+      shape,
+      element,
+    );
+  }
+
+  constant(values: ArrayLike<number>, shape: readonly number[], element: Element): Value {
+    let isSplat = true;
+    for (let i = 1; i < values.length && isSplat; i++) isSplat = Object.is(values[i], values[0]);
+    if (isSplat) return this.splat(values[0] ?? 0, shape, element);
+    const nest = (depth: number, offset: number): string => {
+      if (depth === shape.length) return literal(values[offset]!, element);
+      const stride = sizeOf(shape.slice(depth + 1));
+      return `[${range(shape[depth]!)
+        .map((index) => nest(depth + 1, offset + index * stride))
+        .join(",")}]`;
+    };
+    return this.emit(`stablehlo.constant dense<${nest(0, 0)}> : ${typeText({ shape, element })}`, [], shape, element);
+  }
+
+  iota(shape: readonly number[], dimension: number, element: Element): Value {
+    return this.emit(`stablehlo.iota dim = ${dimension} : ${typeText({ shape, element })}`, [], shape, element);
+  }
+
+  // Shapes. Each carries a bf16 twin along, so that a weight stored narrow stays narrow on its way into a dot.
+
+  #move(x: Value, apply: (value: Value) => Value): Value {
+    if (!x.narrow) return apply(x);
+    const narrow = this.#move(x.narrow, apply);
+    return { ...apply(x), narrow };
+  }
+
+  reshape(x: Value, shape: readonly number[]): Value {
+    if (sameShape(x.shape, shape)) return x;
+    return this.#move(x, (value) =>
+      this.emit(
+        `stablehlo.reshape ${value.name} : (${typeText(value)}) -> ${typeText({ ...value, shape })}`,
+        [value],
+        shape,
+        value.element,
+      ),
+    );
+  }
+
+  transpose(x: Value, permutation: readonly number[]): Value {
+    if (permutation.every((dimension, index) => dimension === index)) return x;
+    const shape = permutation.map((dimension) => x.shape[dimension]!);
+    return this.#move(x, (value) =>
+      this.emit(
+        `stablehlo.transpose ${value.name}, dims = [${permutation}] : (${typeText(value)}) -> ${typeText({ ...value, shape })}`,
+        [value],
+        shape,
+        value.element,
+      ),
+    );
+  }
+
+  /** `dimensions[i]` is where dimension i of `x` goes. */
+  broadcastInDim(x: Value, shape: readonly number[], dimensions: readonly number[]): Value {
+    return this.#move(x, (value) =>
+      this.emit(
+        `stablehlo.broadcast_in_dim ${value.name}, dims = [${dimensions}] : (${typeText(value)}) -> ${typeText({ ...value, shape })}`,
+        [value],
+        shape,
+        value.element,
+      ),
+    );
+  }
+
+  /** NumPy's broadcast: trailing dimensions are matched. */
+  broadcast(x: Value, shape: readonly number[]): Value {
+    if (sameShape(x.shape, shape)) return x;
+    const offset = shape.length - x.shape.length;
+    const kept = range(x.shape.length).filter((index) => x.shape[index] !== 1 || shape[index + offset] === 1);
+    const squeezed = this.reshape(
+      x,
+      kept.map((index) => x.shape[index]!),
+    );
+    return this.broadcastInDim(
+      squeezed,
+      shape,
+      kept.map((index) => index + offset),
+    );
+  }
+
+  slice(
+    x: Value,
+    begin: readonly number[],
+    end: readonly number[],
+    stride: readonly number[] = x.shape.map(() => 1),
+  ): Value {
+    if (begin.every((at, index) => at === 0 && end[index] === x.shape[index] && stride[index] === 1)) return x;
+    const shape = begin.map((at, index) => Math.max(0, Math.ceil((end[index]! - at) / stride[index]!)));
+    const ranges = begin
+      .map((at, index) => `${at}:${end[index]}${stride[index] === 1 ? "" : `:${stride[index]}`}`)
+      .join(", ");
+    return this.#move(x, (value) =>
+      this.emit(
+        `stablehlo.slice ${value.name} [${ranges}] : (${typeText(value)}) -> ${typeText({ ...value, shape })}`,
+        [value],
+        shape,
+        value.element,
+      ),
+    );
+  }
+
+  concatenate(parts: readonly Value[], dimension: number): Value {
+    if (parts.length === 1) return parts[0]!;
+    const first = parts[0]!;
+    const shape = first.shape.map((size, index) =>
+      index === dimension ? parts.reduce((sum, part) => sum + part.shape[index]!, 0) : size,
+    );
+    const names = parts.map((part) => part.name).join(", ");
+    return this.emit(
+      `stablehlo.concatenate ${names}, dim = ${dimension} : (${parts.map(typeText).join(", ")}) -> ${typeText({ ...first, shape })}`,
+      parts,
+      shape,
+      first.element,
+    );
+  }
+
+  pad(
+    x: Value,
+    fill: Value,
+    low: readonly number[],
+    high: readonly number[],
+    interior: readonly number[] = x.shape.map(() => 0),
+  ): Value {
+    const shape = x.shape.map(
+      (size, index) => size + low[index]! + high[index]! + Math.max(0, size - 1) * interior[index]!,
+    );
+    return this.emit(
+      `stablehlo.pad ${x.name}, ${fill.name}, low = [${low}], high = [${high}], interior = [${interior}] : (${typeText(x)}, ${typeText(fill)}) -> ${typeText({ ...x, shape })}`,
+      [x, fill],
+      shape,
+      x.element,
+    );
+  }
+
+  reverse(x: Value, dimensions: readonly number[]): Value {
+    return this.emit(`stablehlo.reverse ${x.name}, dims = [${dimensions}] : ${typeText(x)}`, [x], x.shape, x.element);
+  }
+
+  // Elements.
+
+  convert(x: Value, element: Element): Value {
+    if (x.element === element) return x;
+    if (element === "bf16" && x.narrow) return x.narrow;
+    return this.emit(
+      `stablehlo.convert ${x.name} : (${typeText(x)}) -> ${typeText({ ...x, element })}`,
+      [x],
+      x.shape,
+      element,
+    );
+  }
+
+  bitcast(x: Value, element: Element): Value {
+    if (x.element === element) return x;
+    return this.emit(
+      `stablehlo.bitcast_convert ${x.name} : (${typeText(x)}) -> ${typeText({ ...x, element })}`,
+      [x],
+      x.shape,
+      element,
+    );
+  }
+
+  unary(op: string, x: Value): Value {
+    return this.emit(`stablehlo.${op} ${x.name} : ${typeText(x)}`, [x], x.shape, x.element);
+  }
+
+  /** Both operands are broadcast; their elements must be the same. */
+  binary(op: string, a: Value, b: Value): Value {
+    const shape = broadcastShape(a.shape, b.shape);
+    const [left, right] = [this.broadcast(a, shape), this.broadcast(b, shape)];
+    return this.emit(
+      `stablehlo.${op} ${left.name}, ${right.name} : ${typeText(left)}`,
+      [left, right],
+      shape,
+      left.element,
+    );
+  }
+
+  /** A binary operation with a number. */
+  with(op: string, x: Value, value: number): Value {
+    return this.binary(op, x, this.splat(value, [], x.element));
+  }
+
+  compare(direction: "EQ" | "NE" | "LT" | "LE" | "GT" | "GE", a: Value, b: Value): Value {
+    const shape = broadcastShape(a.shape, b.shape);
+    const [left, right] = [this.broadcast(a, shape), this.broadcast(b, shape)];
+    return this.emit(
+      `stablehlo.compare ${direction}, ${left.name}, ${right.name} : (${typeText(left)}, ${typeText(right)}) -> ${typeText({ shape, element: "i1" })}`,
+      [left, right],
+      shape,
+      "i1",
+    );
+  }
+
+  select(condition: Value, a: Value, b: Value): Value {
+    const shape = broadcastShape(condition.shape, broadcastShape(a.shape, b.shape));
+    const [test, left, right] = [this.broadcast(condition, shape), this.broadcast(a, shape), this.broadcast(b, shape)];
+    return this.emit(
+      `stablehlo.select ${test.name}, ${left.name}, ${right.name} : ${typeText(test)}, ${typeText(left)}`,
+      [test, left, right],
+      shape,
+      left.element,
+    );
+  }
+
+  // Reductions.
+
+  reduce(
+    op: "add" | "maximum" | "minimum" | "multiply" | "and" | "or",
+    x: Value,
+    dimensions: readonly number[],
+    keepDims = false,
+  ): Value {
+    const shape = x.shape.filter((_, index) => !dimensions.includes(index));
+    const initial = this.splat(neutral(op, x.element), [], x.element);
+    const reduced =
+      dimensions.length === 0
+        ? x
+        : this.emit(
+            `stablehlo.reduce(${x.name} init: ${initial.name}) applies stablehlo.${op} across dimensions = [${dimensions}] : (${typeText(x)}, ${typeText(initial)}) -> ${typeText({ ...x, shape })}`,
+            [x, initial],
+            shape,
+            x.element,
+          );
+    return keepDims
+      ? this.reshape(
+          reduced,
+          x.shape.map((size, index) => (dimensions.includes(index) ? 1 : size)),
+        )
+      : reduced;
+  }
+
+  // Contractions.
+
+  /**
+   * Generalised matrix product; result dimensions are batch, then free ones of a, then of b. Under `bf16` the operands
+   * are narrowed and the sum is float32.
+   */
+  dot(
+    a: Value,
+    b: Value,
+    options: {
+      readonly batch?: readonly [readonly number[], readonly number[]];
+      readonly contract: readonly [readonly number[], readonly number[]];
+    },
+  ): Value {
+    const [batchA, batchB] = options.batch ?? [[], []];
+    const [contractA, contractB] = options.contract;
+    const narrow = this.precision === "bf16" && a.element !== "i32";
+    const [left, right] = narrow ? [this.convert(a, "bf16"), this.convert(b, "bf16")] : [a, b];
+    const free = (value: Value, batch: readonly number[], contract: readonly number[]): number[] =>
+      value.shape.filter((_, index) => !batch.includes(index) && !contract.includes(index));
+    const shape = [
+      ...batchA.map((index) => a.shape[index]!),
+      ...free(a, batchA, contractA),
+      ...free(b, batchB, contractB),
+    ];
+    const element = a.element === "i32" ? "i32" : "f32";
+    const batch = batchA.length > 0 ? `batching_dims = [${batchA}] x [${batchB}], ` : "";
+    const algorithm =
+      this.precision === "tf32"
+        ? ", precision = [DEFAULT, DEFAULT]"
+        : narrow || element === "i32"
+          ? ""
+          : ", precision = [HIGHEST, HIGHEST]";
+    const flops = 2 * sizeOf(shape) * sizeOf(contractA.map((index) => a.shape[index]!));
+    return this.emit(
+      `stablehlo.dot_general ${left.name}, ${right.name}, ${batch}contracting_dims = [${contractA}] x [${contractB}]${algorithm} : (${typeText(left)}, ${typeText(right)}) -> ${typeText({ shape, element })}`,
+      [left, right],
+      shape,
+      element,
+      flops,
+    );
+  }
+
+  /** Rows of `x` along `axis` at integer positions; the result is x's shape with that axis replaced by `indices.shape`. */
+  gather(x: Value, indices: Value, axis: number): Value {
+    const rank = indices.shape.length;
+    const shape = [...x.shape.slice(0, axis), ...indices.shape, ...x.shape.slice(axis + 1)];
+    const offsets = [...range(axis), ...range(x.shape.length - axis - 1, axis + rank)];
+    const sizes = x.shape.map((size, index) => (index === axis ? 1 : size));
+    const numbers = `offset_dims = [${offsets}], collapsed_slice_dims = [${axis}], start_index_map = [${axis}], index_vector_dim = ${rank}`;
+    return this.#move(x, (value) =>
+      this.emit(
+        `"stablehlo.gather"(${value.name}, ${indices.name}) {dimension_numbers = #stablehlo.gather<${numbers}>, slice_sizes = array<i64: ${sizes}>, indices_are_sorted = false} : (${typeText(value)}, ${typeText(indices)}) -> ${typeText({ ...value, shape })}`,
+        [value, indices],
+        shape,
+        value.element,
+      ),
+    );
+  }
+
+  /** Adds rows of `updates` [n, ...rest] to `x` [m, ...rest] at `indices` [n]; rows out of range are left out. */
+  scatterAdd(x: Value, indices: Value, updates: Value): Value {
+    const rest = range(x.shape.length - 1, 1);
+    const scalar = typeText({ shape: [], element: x.element });
+    const numbers = `update_window_dims = [${rest}], inserted_window_dims = [0], scatter_dims_to_operand_dims = [0], index_vector_dim = 1`;
+    return this.emit(
+      `"stablehlo.scatter"(${x.name}, ${indices.name}, ${updates.name}) ({\n    ^bb0(%a: ${scalar}, %b: ${scalar}):\n      %s = stablehlo.add %a, %b : ${scalar}\n      stablehlo.return %s : ${scalar}\n    }) {scatter_dimension_numbers = #stablehlo.scatter<${numbers}>, indices_are_sorted = false, unique_indices = false} : (${typeText(x)}, ${typeText(indices)}, ${typeText(updates)}) -> ${typeText(x)}`,
+      [x, indices, updates],
+      x.shape,
+      x.element,
+    );
+  }
+}
+
+/** NumPy's broadcast of two shapes. @throws RangeError when they do not match. */
+export function broadcastShape(a: readonly number[], b: readonly number[]): number[] {
+  const rank = Math.max(a.length, b.length);
+  return range(rank).map((index) => {
+    const [left, right] = [a[a.length - rank + index] ?? 1, b[b.length - rank + index] ?? 1];
+    if (left !== right && left !== 1 && right !== 1) throw new RangeError(`shapes [${a}] and [${b}] do not broadcast`);
+    return left === 1 ? right : left;
+  });
+}
+
+/** What an operation starts from, so that a reduction over nothing is defined. */
+function neutral(op: string, element: Element): number {
+  const isFloat = element === "f32" || element === "bf16";
+  switch (op) {
+    case "multiply":
+    case "and":
+      return 1;
+    case "maximum":
+      return isFloat ? Number.NEGATIVE_INFINITY : element === "i1" ? 0 : -2147483648;
+    case "minimum":
+      return isFloat ? Number.POSITIVE_INFINITY : element === "i1" ? 1 : 2147483647;
+    default:
+      return 0;
+  }
+}

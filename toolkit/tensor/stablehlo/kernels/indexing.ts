@@ -1,0 +1,89 @@
+// Kernels that read or write at computed positions: gather, scatter, one-hot, segment sums.
+import { type Builder, range, sizeOf, typeText, type Value } from "../builder.ts";
+import { elementOf, type Lowering, oneAxis } from "./lowering.ts";
+
+/** Rows of x [B…, n, …] at indices [B…, m…], per batch. */
+function batchedGather(b: Builder, x: Value, indices: Value, axis: number, batch: number): Value {
+  const numbers = [
+    `offset_dims = [${[...range(axis - batch, batch), ...range(x.shape.length - axis - 1, axis + indices.shape.length - batch)]}]`,
+    `collapsed_slice_dims = [${axis}]`,
+    `operand_batching_dims = [${range(batch)}]`,
+    `start_indices_batching_dims = [${range(batch)}]`,
+    `start_index_map = [${axis}]`,
+    `index_vector_dim = ${indices.shape.length}`,
+  ].join(", ");
+  const sizes = x.shape.map((size, index) => (index === axis || index < batch ? 1 : size));
+  const shape = [...x.shape.slice(0, axis), ...indices.shape.slice(batch), ...x.shape.slice(axis + 1)];
+  return b.emit(
+    `"stablehlo.gather"(${x.name}, ${indices.name}) {dimension_numbers = #stablehlo.gather<${numbers}>, slice_sizes = array<i64: ${sizes}>, indices_are_sorted = false} : (${typeText(x)}, ${typeText(indices)}) -> ${typeText({ ...x, shape })}`,
+    [x, indices],
+    shape,
+    x.element,
+  );
+}
+
+/** The positions of a multi-dimensional index [.., d] in a row-major array of these d sizes, [..]. */
+function flatIndex(b: Builder, indices: Value, sizes: readonly number[]): Value {
+  const outer = indices.shape.slice(0, -1);
+  const rank = outer.length;
+  let flat = b.splat(0, outer, "i32");
+  sizes.forEach((_, dimension) => {
+    const begin = [...range(rank).map(() => 0), dimension];
+    const part = b.reshape(b.slice(indices, begin, [...outer, dimension + 1]), outer);
+    flat = b.binary("add", flat, b.with("multiply", part, sizeOf(sizes.slice(dimension + 1))));
+  });
+  return flat;
+}
+
+export const indexing: Readonly<Record<string, Lowering>> = {
+  GatherV2: (b, inputs, attributes) => {
+    const x = inputs.x!;
+    const indices = b.convert(inputs.indices!, "i32");
+    const axis = oneAxis(attributes.axis, x.shape.length);
+    const batch = (attributes.batchDims as number | undefined) ?? 0;
+    return batch === 0
+      ? b.gather(x, indices, axis)
+      : batchedGather(b, x, indices, axis, batch < 0 ? batch + indices.shape.length : batch);
+  },
+  GatherNd: (b, { params, indices }) => {
+    const depth = indices!.shape[indices!.shape.length - 1]!;
+    const [indexed, rest] = [params!.shape.slice(0, depth), params!.shape.slice(depth)];
+    const flat = flatIndex(b, b.convert(indices!, "i32"), indexed);
+    return b.gather(b.reshape(params!, [sizeOf(indexed), ...rest]), flat, 0);
+  },
+  ScatterNd: (b, { indices, updates }, attributes) => {
+    const shape = attributes.shape as number[];
+    const depth = indices!.shape[indices!.shape.length - 1]!;
+    const [indexed, rest] = [shape.slice(0, depth), shape.slice(depth)];
+    const flat = flatIndex(b, b.convert(indices!, "i32"), indexed);
+    const count = sizeOf(flat.shape);
+    const rows = b.scatterAdd(
+      b.splat(0, [sizeOf(indexed), ...rest], updates!.element),
+      b.reshape(flat, [count]),
+      b.reshape(updates!, [count, ...rest]),
+    );
+    return b.reshape(rows, shape);
+  },
+  UnsortedSegmentSum: (b, { x, segmentIds }, attributes) => {
+    const rest = x!.shape.slice(segmentIds!.shape.length);
+    const count = sizeOf(segmentIds!.shape);
+    const rows = b.splat(0, [attributes.numSegments as number, ...rest], x!.element);
+    return b.scatterAdd(rows, b.reshape(b.convert(segmentIds!, "i32"), [count]), b.reshape(x!, [count, ...rest]));
+  },
+  OneHot: (b, { indices }, attributes) => {
+    const { depth, onValue, offValue, dtype } = attributes as {
+      depth: number;
+      onValue: number;
+      offValue: number;
+      dtype?: string;
+    };
+    const element = elementOf(dtype ?? "int32");
+    const shape = [...indices!.shape, depth];
+    const isHot = b.compare(
+      "EQ",
+      b.broadcast(b.reshape(b.convert(indices!, "i32"), [...indices!.shape, 1]), shape),
+      b.iota(shape, shape.length - 1, "i32"),
+    );
+    return b.select(isHot, b.splat(onValue, [], element), b.splat(offValue, [], element));
+  },
+};
