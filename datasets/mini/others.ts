@@ -5,7 +5,7 @@ import { entailed, unrelated } from "./relations.ts";
 import { drawFact, joined, NAMES, ORDERS, say } from "./world.ts";
 
 /** What one did for or to the other, and whom the blank in the reason stands for: the first or the second. */
-const BLANKS: readonly (readonly [deed: string, reason: string, isFirst: boolean])[] = [
+export const BLANKS: readonly (readonly [deed: string, reason: string, isFirst: boolean])[] = [
   ["gave a coat to", "had a coat to give", true],
   ["gave a coat to", "was cold", false],
   ["asked a question of", "did not know the answer", true],

@@ -33,7 +33,7 @@ export const cb: Generator = (idx, draw) => {
 };
 
 /** Words of two senses, each with sentences that fix the sense. */
-const SENSES: Readonly<Record<string, readonly [one: readonly string[], other: readonly string[]]>> = {
+export const SENSES: Readonly<Record<string, readonly [one: readonly string[], other: readonly string[]]>> = {
   bank: [
     [
       "the boat lay at the bank of the river .",
@@ -98,7 +98,7 @@ function startOfWord(word: string, sentence: string): number {
 }
 
 /** What the subject did, and why: the reason tells whether "they" are the first or the second. */
-const REASONS: readonly (readonly [deed: string, reason: string, refersToFirst: boolean])[] = [
+export const REASONS: readonly (readonly [deed: string, reason: string, refersToFirst: boolean])[] = [
   ["thanked", "had got help", true],
   ["thanked", "had given help", false],
   ["paid", "had bought the lamp", true],

@@ -47,13 +47,16 @@ function spanOf(row: Row, which: "span1" | "span2"): Span {
 function render(row: Row, options: RenderOptions): readonly Example[] {
   const first = spanOf(row, "span1");
   const second = spanOf(row, "span2");
-  const withFirst = marked(textOf(row, "text", NAME), first, "*", options.variant);
-  // The two marks around an earlier first span are two more words in front of the second.
-  const shifted = first.index < second.index ? { ...second, index: second.index + 2 } : second;
-  const text = marked(withFirst, shifted, "#", options.variant);
+  const text = textOf(row, "text", NAME);
+  const withFirst = marked(text, first, "*", options.variant);
+  // The two marks around an earlier first span are two more words in front of the second; the published code counts
+  // them even where the first span was not found and nothing was marked.
+  const countsMarks = first.index < second.index && (options.variant === "faithful" || withFirst !== text);
+  const shifted = countsMarks ? { ...second, index: second.index + 2 } : second;
+  const withBoth = marked(withFirst, shifted, "#", options.variant);
   return [
     {
-      input: joinPieces("superglue-wsc.fixed", ["text:", text], options),
+      input: joinPieces("superglue-wsc.fixed", ["text:", withBoth], options),
       target: String(labelOf(row, "label", 2, NAME)),
     },
   ];
@@ -90,7 +93,7 @@ export const wsc: Dataset = {
   reported: "accuracy",
   variants: {
     faithful: "spans are read as regular expressions, after words parted by exactly one white-space character",
-    fixed: "spans are taken literally, after words parted by any white space",
+    fixed: "spans are taken literally, after words parted by any white space; a span that is not found shifts nothing",
   },
   render,
 };
