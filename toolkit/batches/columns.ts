@@ -11,6 +11,7 @@ import {
   type Schema,
   Struct,
   Utf8,
+  Vector,
 } from "apache-arrow";
 import { dataError, type Place } from "./errors.ts";
 
@@ -156,10 +157,10 @@ export function plain(value: unknown): unknown {
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
   if (typeof value !== "object") return value;
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>, plain);
-  if (Symbol.iterator in value && "length" in value) return Array.from(value as Iterable<unknown>, plain);
-  if ("toJSON" in value && typeof value.toJSON === "function") {
-    const struct = value.toJSON() as Record<string, unknown>;
-    return Object.fromEntries(Object.entries(struct).map(([key, inner]) => [key, plain(inner)]));
-  }
+  if (value instanceof Vector || Array.isArray(value)) return Array.from(value as Iterable<unknown>, plain);
+  // A struct's row is a proxy that knows its fields alone: `in` would not find its methods.
+  const { toJSON } = value as { toJSON?: () => Record<string, unknown> };
+  if (typeof toJSON === "function" && !(value instanceof Date))
+    return Object.fromEntries(Object.entries(toJSON.call(value)).map(([key, inner]) => [key, plain(inner)]));
   return value;
 }

@@ -6,6 +6,9 @@ import { compressors } from "hyparquet-compressors";
 import { decodeUtf8, recordBatch } from "./columns.ts";
 import { dataError, messageOf } from "./errors.ts";
 
+/** More rows than any row group holds; a damaged count must not be believed. */
+const maxRows = 2 ** 28;
+
 /**
  * Record batches of a parquet file, in order; columns that the schema does not name are left out.
  * @throws DataError naming file, and row group or row, and column, where the file is damaged or is not of the schema.
@@ -25,6 +28,11 @@ export async function* readParquet(path: string, schema: Schema): AsyncGenerator
   let firstRow = 0;
   for (const [index, group] of metadata.row_groups.entries()) {
     const rows = Number(group.num_rows);
+    if (!Number.isSafeInteger(rows) || rows < 0 || rows > maxRows)
+      throw dataError(
+        { file: path },
+        `row group ${index} claims ${group.num_rows} rows. The file is damaged: delete it and load again.`,
+      );
     const columns: unknown[][] = [];
     for (const field of schema.fields) {
       const values: unknown[] = new Array(rows);
@@ -103,9 +111,10 @@ function topColumns(metadata: FileMetaData): string[] {
   let index = 1;
   const skip = (): void => {
     const children = metadata.schema[index++]?.num_children ?? 0;
-    for (let i = 0; i < children; i++) skip();
+    for (let i = 0; i < children && index < metadata.schema.length; i++) skip();
   };
-  for (let i = 0; i < count; i++) {
+  // Bounded by the schema's length: a damaged count must not be believed.
+  for (let i = 0; i < count && index < metadata.schema.length; i++) {
     names.push(metadata.schema[index]?.name ?? "");
     skip();
   }
