@@ -1,20 +1,70 @@
 // The table of methods: one row each. Adding a method is one file, one row here, one row in the tests. Nothing outside
 // a method's own file and this table names it.
 import type { Backbone } from "#toolkit/models/contract.ts";
+import { adapter } from "./adapter.ts";
+import { adapterDrop } from "./adapter-drop.ts";
+import { attempt } from "./attempt.ts";
+import { bitfit } from "./bitfit.ts";
+import { bmtpt } from "./bmtpt.ts";
+import { compacter } from "./compacter.ts";
 import type { Method } from "./contract.ts";
+import { dept } from "./dept.ts";
+import { fullFineTuning } from "./full-fine-tuning.ts";
+import { lora } from "./lora.ts";
 import { mpt } from "./mpt.ts";
+import { mptAdapter } from "./mpt-adapter.ts";
 import { didYouMean } from "./options.ts";
+import { pTuning } from "./p-tuning.ts";
+import { pTuningV2 } from "./p-tuning-v2.ts";
+import { prefixTuning } from "./prefix-tuning.ts";
 import { promptTuning } from "./prompt-tuning.ts";
+import { smop } from "./smop.ts";
+import { smopMpt } from "./smop-mpt.ts";
+import { spot } from "./spot.ts";
 
 /** A method whose options' exact type is forgotten; they were checked by its own `validate`. */
 // biome-ignore lint/suspicious/noExplicitAny: the table holds methods of different options
 export type AnyMethod = Method<any>;
 
-export type MethodName = "mpt" | "prompt-tuning";
+export type MethodName =
+  | "mpt"
+  | "mpt-adapter"
+  | "smop-mpt"
+  | "prompt-tuning"
+  | "spot"
+  | "attempt"
+  | "p-tuning"
+  | "p-tuning-v2"
+  | "prefix-tuning"
+  | "dept"
+  | "smop"
+  | "bmtpt"
+  | "adapter"
+  | "adapter-drop"
+  | "compacter"
+  | "bitfit"
+  | "lora"
+  | "full-fine-tuning";
 
 export const methods: Readonly<Record<MethodName, AnyMethod>> = {
-  mpt,
+  mpt: mpt,
+  "mpt-adapter": mptAdapter,
+  "smop-mpt": smopMpt,
   "prompt-tuning": promptTuning,
+  spot: spot,
+  attempt: attempt,
+  "p-tuning": pTuning,
+  "p-tuning-v2": pTuningV2,
+  "prefix-tuning": prefixTuning,
+  dept: dept,
+  smop: smop,
+  bmtpt: bmtpt,
+  adapter: adapter,
+  "adapter-drop": adapterDrop,
+  compacter: compacter,
+  bitfit: bitfit,
+  lora: lora,
+  "full-fine-tuning": fullFineTuning,
 };
 
 export const methodNames: readonly MethodName[] = Object.keys(methods) as MethodName[];

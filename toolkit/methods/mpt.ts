@@ -6,6 +6,7 @@
 // From public code (PEFT): rank r, the names prompt_embeddings, prefix_task_cols, prefix_task_rows, a decoder prompt.
 // Our own reading: the start. The paper leaves the law open; with vocabulary rows and u = v = 1 every task begins at
 // a prompt of the embeddings' scale. PEFT's law, N(0, 1) ∘ N(0, 0.02)², begins near zero and is `taskInit: "peft"`.
+import type { Backbone } from "#toolkit/models/contract.ts";
 import { hostRandom, normalValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { InitContext, Method, Parameters, SourceState } from "./contract.ts";
@@ -53,12 +54,7 @@ export const mpt: Method<MptOptions> = {
   source: "Wang et al., Multitask Prompt Tuning Enables Parameter-Efficient Transfer Learning (ICLR 2023), section 3",
   peftType: "MULTITASK_PROMPT_TUNING",
   defaults: defaultsOf(mptFields),
-  validate(options, backbone) {
-    const problems = checkFields(mptFields, options);
-    if (options.numRanks > backbone.hiddenSize)
-      problems.push(`numRanks must be at most the backbone's width ${backbone.hiddenSize}, not ${options.numRanks}`);
-    return problems;
-  },
+  validate: (options, backbone) => [...checkFields(mptFields, options), ...checkRank(options.numRanks, backbone)],
   init: initMpt,
   group: (name) => (name === names.shared ? "shared" : "task"),
   // Two speeds: the paper's values as the literature reports them; the page itself could not be re-read.
@@ -112,6 +108,13 @@ export const mpt: Method<MptOptions> = {
     return { options, parameters: expectTensors(tensors, shapes) };
   },
 };
+
+/** A rank above the width adds nothing that a full matrix does not have. */
+export function checkRank(numRanks: number, backbone: Pick<Backbone, "hiddenSize">): string[] {
+  return numRanks <= backbone.hiddenSize
+    ? []
+    : [`numRanks must be at most the backbone's width ${backbone.hiddenSize}, not ${numRanks}`];
+}
 
 /** P*, U and V, new or from a source stage. */
 export function initMpt(options: MptOptions, context: InitContext): Parameters {

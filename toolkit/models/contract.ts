@@ -25,7 +25,10 @@ export interface Ports {
     readonly decoder?: readonly PrefixKeyValue[];
     readonly cross?: readonly PrefixKeyValue[];
   };
-  /** After a linear map: y [.., out] from x [.., in] (LoRA adds x·A·B, BitFit adds a bias). */
+  /**
+   * After a linear map: y [.., out] from x [.., in] (LoRA adds x·A·B, BitFit adds a bias). Called after norms too, whose
+   * site ends in `layer_norm`, and after the head, whose site is `lm_head`.
+   */
   readonly linear?: (site: Site, x: Tensor, y: Tensor) => Tensor;
   /** On a sublayer's output before dropout and the residual (adapters). `site` ends in `.layer.N`. */
   readonly sublayer?: (site: Site, y: Tensor) => Tensor;

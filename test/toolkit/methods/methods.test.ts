@@ -1,0 +1,209 @@
+// What every method must do, row by row of the table: start, fill ports, train exactly what it declares, count, save
+// and load, and name every mistake of its options.
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, beforeEach, describe, expect, test } from "vitest";
+import {
+  fillPorts,
+  findMethod,
+  loadAdapter,
+  type MethodName,
+  methods,
+  type Parameters,
+  resolveMethod,
+  type SourceState,
+  saveAdapter,
+} from "#toolkit/methods/index.ts";
+import { createGenerator, forward, type T5Model } from "#toolkit/models/t5/index.ts";
+import { random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
+import { relativeDifference } from "../golden.ts";
+import { tinyBatch, tinyContext, tinyT5 } from "./tiny.ts";
+
+interface Row {
+  /** Options small enough for the tiny model. */
+  readonly options: Record<string, unknown>;
+  /** Needs prompts of other tasks to start from. */
+  readonly sources?: "prompts";
+  /** Counted by the paper though frozen in this variant, or trained though counted otherwise. */
+  readonly countsDiffer?: true;
+}
+
+const rows: Readonly<Record<MethodName, Row>> = {
+  mpt: { options: { numVirtualTokens: 4 } },
+  "mpt-adapter": { options: { numVirtualTokens: 4, reduction: 4 } },
+  "smop-mpt": { options: { numExperts: 3, expertLength: 2 } },
+  "prompt-tuning": { options: { numVirtualTokens: 4 } },
+  spot: { options: { numVirtualTokens: 4 }, sources: "prompts" },
+  attempt: { options: { numVirtualTokens: 4, bottleneck: 6, variant: "paper" }, sources: "prompts" },
+  "p-tuning": { options: { numVirtualTokens: 4, hiddenSize: 6 } },
+  "p-tuning-v2": { options: { numVirtualTokens: 4 } },
+  "prefix-tuning": { options: { numVirtualTokens: 4 } },
+  dept: { options: { numVirtualTokens: 3, rank: 2, maxLength: 4 } },
+  smop: { options: { numExperts: 3, expertLength: 2 } },
+  bmtpt: { options: { numVirtualTokens: 4, particles: 3 }, countsDiffer: true },
+  adapter: { options: { reduction: 4 } },
+  "adapter-drop": { options: { reduction: 4, firstLayer: 1 } },
+  compacter: { options: { reduction: 4, terms: 2 } },
+  bitfit: { options: {} },
+  lora: { options: { rank: 2 } },
+  "full-fine-tuning": { options: {} },
+};
+
+const names = Object.keys(rows) as MethodName[];
+const folder = mkdtempSync(join(tmpdir(), "bunsen-methods-"));
+let model: T5Model;
+
+beforeAll(async () => {
+  await useEngine("wasm");
+  model = tinyT5();
+});
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function start(name: MethodName, numTasks = 1, seed = 1): { options: Record<string, unknown>; parameters: Parameters } {
+  const { method, options, problems } = resolveMethod(name, rows[name].options, model.backbone);
+  expect(problems).toEqual([]);
+  const context = tinyContext(model, numTasks, seed);
+  const prompts: SourceState[] = ["a", "b", "c"].map((task, i) => ({
+    method: "prompt-tuning",
+    tasks: [task],
+    parameters: methods["prompt-tuning"].init({ numVirtualTokens: 4, init: "random" }, { ...context, seed: 50 + i }),
+  }));
+  const parameters = method.init(options, rows[name].sources ? { ...context, sources: prompts } : context);
+  return { options, parameters };
+}
+
+/** Every parameter moved a little, so that no gradient is zero only because a start is. */
+function disturb(parameters: Parameters): Parameters {
+  return Object.fromEntries(
+    Object.entries(parameters).map(([name, tensor], i) => [
+      name,
+      tf.add(tensor, random.normal(random.key(i + 1), tensor.shape, 0, 0.1)),
+    ]),
+  );
+}
+
+function run(
+  name: MethodName,
+  options: Record<string, unknown>,
+  parameters: Parameters,
+  key?: tf.Tensor,
+): ReturnType<typeof forward> {
+  const { inputIds, attentionMask, labels, taskIds } = tinyBatch();
+  const inputs = { backbone: model.backbone, taskIds, attentionMask };
+  const ports = fillPorts(methods[name], options, parameters, key ? { ...inputs, key } : inputs);
+  return forward(
+    model,
+    key ? { inputIds, attentionMask, labels, ports, key } : { inputIds, attentionMask, labels, ports },
+  );
+}
+
+describe.each(names)("%s", (name) => {
+  const method = methods[name];
+  let options: Record<string, unknown>;
+  let parameters: Parameters;
+
+  beforeEach(() => {
+    ({ options, parameters } = start(name));
+  });
+
+  test("has a title, a source and a learning rate for each group", () => {
+    expect(method.title.length).toBeGreaterThan(2);
+    expect(method.source.length).toBeGreaterThan(10);
+    for (const parameter of Object.keys(parameters)) {
+      const group = method.group(parameter, options);
+      if (group !== null) expect(method.learningRates[group]).toBeGreaterThan(0);
+    }
+  });
+
+  test("changes the model's answer", () => {
+    const { inputIds, attentionMask, labels } = tinyBatch();
+    const plain = forward(model, { inputIds, attentionMask, labels });
+    const changed = run(name, options, disturb(parameters));
+    expect(Number.isFinite(changed.loss.dataSync()[0])).toBe(true);
+    expect(changed.logits.shape).toEqual(plain.logits.shape);
+    expect(relativeDifference(changed.logits, plain.logits)).toBeGreaterThan(1e-4);
+  });
+
+  test("sends a gradient to every trainable parameter, with dropout and routing noise on", () => {
+    const moved = disturb(parameters);
+    const trainable = Object.fromEntries(
+      Object.entries(moved).filter(([parameter]) => method.group(parameter, options) !== null),
+    );
+    const key = random.key(5);
+    const { grads } = valueAndGrads((trained: Record<string, tf.Tensor>) => {
+      const all = { ...moved, ...trained };
+      const out = run(name, options, all, key);
+      return out.loss;
+    }, trainable);
+    const dead = Object.entries(grads)
+      .filter(([, gradient]) => !(tf.max(tf.abs(gradient)).dataSync()[0]! > 0))
+      .map(([parameter]) => parameter);
+    expect(dead).toEqual([]);
+  });
+
+  test("counts what it trains", () => {
+    const trained = Object.entries(parameters)
+      .filter(([parameter]) => method.group(parameter, options) !== null)
+      .reduce((sum, [, tensor]) => sum + tensor.size, 0);
+    const counted = method.countParameters(options, model.backbone, 1);
+    if (rows[name].countsDiffer) expect(counted).not.toBe(trained);
+    else expect(counted).toBe(trained);
+  });
+
+  test("starts equally from equal seeds and serves several tasks", () => {
+    const [a, b] = [start(name, 2, 9).parameters, start(name, 2, 9).parameters];
+    expect(Object.keys(a)).toEqual(Object.keys(b));
+    for (const [parameter, tensor] of Object.entries(a))
+      expect([...tensor.dataSync()]).toEqual([...b[parameter]!.dataSync()]);
+    expect(Number.isFinite(run(name, options, a).loss.dataSync()[0])).toBe(true);
+  });
+
+  test("gives the same answer after saving and loading", async () => {
+    const moved = disturb(parameters);
+    const at = join(folder, name);
+    await saveAdapter(at, method, options, moved, { backbone: model.backbone, baseModel: "tiny" });
+    const loaded = loadAdapter(at, model.backbone);
+    expect(loaded.config.base_model_name_or_path).toBe("tiny");
+    const before = run(name, options, moved).logits;
+    const after = run(loaded.method.name as MethodName, loaded.options, loaded.parameters).logits;
+    expect(relativeDifference(after, before)).toBeLessThan(1e-6);
+  });
+
+  test("generates what teacher forcing of the same tokens would choose", async () => {
+    const moved = disturb(parameters);
+    const { inputIds, attentionMask, taskIds } = tinyBatch();
+    const generator = createGenerator(model, {
+      maxNewTokens: 4,
+      ports: (trained: Parameters, inputs) =>
+        fillPorts(method, options, trained, { backbone: model.backbone, ...inputs })(inputs.inputEmbeddings),
+    });
+    const generated = await generator.generate(
+      {
+        inputIds: inputIds.dataSync() as Int32Array,
+        attentionMask: attentionMask.dataSync() as Int32Array,
+        taskIds: taskIds.dataSync() as Int32Array,
+        batchSize: 3,
+        inputLength: 5,
+      },
+      moved,
+    );
+    generator.dispose();
+    const labels = generated.map((row) => [...row, ...new Array<number>(4).fill(-100)].slice(0, 4));
+    const ports = fillPorts(method, options, moved, { backbone: model.backbone, taskIds, attentionMask });
+    const { logits } = forward(model, { inputIds, attentionMask, labels: tf.tensor2d(labels, [3, 4], "int32"), ports });
+    const best = (await tf.argMax(logits, -1).array()) as number[][];
+    for (const [i, row] of generated.entries()) expect(best[i]!.slice(0, row.length)).toEqual(row);
+  });
+
+  test("names every mistake of its options at once", () => {
+    const wrong = Object.fromEntries(Object.keys(options).map((option) => [option, "nonsense"]));
+    const { problems } = resolveMethod(name, { ...wrong, numVirtualTokns: 4 }, model.backbone);
+    for (const option of Object.keys(options)) expect(problems.join("\n")).toContain(option);
+    expect(problems.join("\n")).toContain("unknown option numVirtualTokns");
+  });
+});
+
+test("an unknown method is answered with the nearest name and all names", () => {
+  expect(() => findMethod("adapterdrop")).toThrow(/did you mean adapter-drop\?.*mpt, mpt-adapter/s);
+});

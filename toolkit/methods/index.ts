@@ -1,0 +1,24 @@
+// Public names of the methods room.
+export { type Adapter, loadAdapter, type SaveContext, saveAdapter } from "./adapter-files.ts";
+export type { InitContext, Method, Parameters, PortContext, SourceState } from "./contract.ts";
+export {
+  type DistillationOptions,
+  distillationDefaults,
+  distillationLosses,
+  type Outputs,
+  stackTeachers,
+  teacherPorts,
+} from "./distillation.ts";
+export { type FillInputs, fillPorts, portContext } from "./fill-ports.ts";
+export {
+  type AnyMethod,
+  findMethod,
+  type MethodName,
+  methodNames,
+  methods,
+  type ResolvedMethod,
+  resolveMethod,
+} from "./methods.ts";
+export { collapseMpt } from "./mpt.ts";
+export { didYouMean } from "./options.ts";
+export { promptSimilarity, retrievePrompts, type Similarity, type SourcePrompt, sourcePrompts } from "./sources.ts";
