@@ -1,0 +1,71 @@
+// The toolkit's public names: what `import … from "bunsen"` gives in a notebook cell, a recipe or another program.
+// Every name is listed; what is not here is not promised.
+export * as arrow from "apache-arrow";
+export { DataError, type Dataset, datasetNames, type Example, findDataset, type Split } from "#datasets/index.ts";
+export {
+  createMixture,
+  type DatasetTable,
+  type EncodedDataset,
+  encodeDataset,
+  evaluationBatches,
+  loadDataset,
+  type Mixture,
+} from "#toolkit/batches/index.ts";
+export type { Method } from "#toolkit/methods/contract.ts";
+export { findMethod, type MethodName, methodNames, methods } from "#toolkit/methods/methods.ts";
+export { metrics, score } from "#toolkit/metrics/index.ts";
+export type { Ports } from "#toolkit/models/contract.ts";
+export {
+  createGenerator,
+  forward,
+  loadT5,
+  randomT5,
+  saveT5,
+  type T5Config,
+  type T5Model,
+  t5Model,
+} from "#toolkit/models/t5/index.ts";
+export { adamw, crossEntropy, scheduleFactor } from "#toolkit/nn/index.ts";
+export {
+  compareMethods,
+  eventLine,
+  type Figure,
+  finish,
+  lossFigure,
+  lossPoints,
+  type ResultTable,
+  resultTable,
+  type Summary,
+  scoreFigure,
+  summarise,
+  summaryFigure,
+  summaryTable,
+  watch,
+} from "#toolkit/report/index.ts";
+export {
+  compile,
+  currentEngine,
+  disposeTree,
+  type Engine,
+  keepTree,
+  random,
+  tf,
+  useEngine,
+  valueAndGrads,
+} from "#toolkit/tensor/index.ts";
+export { loadTokenizer, type Tokenizer } from "#toolkit/tokenizers/index.ts";
+export {
+  ConfigError,
+  type LogRow,
+  loadBackbone,
+  logRows,
+  type RunConfig,
+  type RunConfigInput,
+  type RunResult,
+  readResult,
+  readRunLog,
+  resolveRun,
+  type TrainEvent,
+  TrainingError,
+  train,
+} from "#toolkit/training/index.ts";
