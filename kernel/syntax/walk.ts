@@ -26,15 +26,20 @@ export function children(node: SyntaxNode): SyntaxNode[] {
 }
 
 /**
- * Calls `enter(node, depth)` for each node, parents first; a node for which it returns false is not entered. `functionDepth`
+ * Calls `enter(node, functionDepth, parent)` for each node, parents first; a node for which it returns false is not entered. `functionDepth`
  * counts the functions around a node (methods, accessors, arrows, static blocks and class fields included).
- * Uses an explicit stack: text nested ten thousand deep must not overflow ours.
+ * `false` alone stops the descent. Uses an explicit stack: text nested ten thousand deep must not overflow ours.
  */
-export function walk(root: SyntaxNode, enter: (node: SyntaxNode, functionDepth: number) => boolean | undefined): void {
-  const stack: { node: SyntaxNode; depth: number }[] = [{ node: root, depth: 0 }];
+export function walk(
+  root: SyntaxNode,
+  enter: (node: SyntaxNode, functionDepth: number, parent: SyntaxNode | null) => boolean | undefined,
+): void {
+  const stack: { node: SyntaxNode; depth: number; parent: SyntaxNode | null }[] = [
+    { node: root, depth: 0, parent: null },
+  ];
   for (let top = stack.pop(); top !== undefined; top = stack.pop()) {
-    const { node, depth } = top;
-    if (enter(node, depth) === false) continue;
+    const { node, depth, parent } = top;
+    if (enter(node, depth, parent) === false) continue;
     const isScope =
       node.type === "FunctionDeclaration" ||
       node.type === "FunctionExpression" ||
@@ -45,8 +50,8 @@ export function walk(root: SyntaxNode, enter: (node: SyntaxNode, functionDepth: 
     for (let i = inner.length - 1; i >= 0; i--) {
       const child = inner[i] as SyntaxNode;
       // A field's computed key runs in the scope around the class; its value is a function of its own.
-      const deeper = isScope || (isField && child === node["value"]);
-      stack.push({ node: child, depth: deeper ? depth + 1 : depth });
+      const deeper = isScope || (isField && child === node.value);
+      stack.push({ node: child, depth: deeper ? depth + 1 : depth, parent: node });
     }
   }
 }

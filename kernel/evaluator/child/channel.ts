@@ -1,0 +1,79 @@
+// The child's way out: frames written with a blocking write to descriptor 3, so that output leaves while a cell computes and a
+// cell that prints without end is slowed by its reader instead of filling memory. Consecutive stream text is joined.
+// Not here: what the frames mean (../frames.ts says how they are laid out).
+
+import { writeSync } from "node:fs";
+import { encodeFrame, type Frame, OUTPUT_DESCRIPTOR } from "../frames.ts";
+
+// User code may replace globals; these must go on working.
+const now = performance.now.bind(performance);
+const later = setTimeout;
+
+/** Stream text is held back this long (ms) to be joined with what follows, and flushed at this many characters. */
+const HOLD_MS = 8;
+const FLUSH_MS = 40;
+const FLUSH_LENGTH = 64 * 1024;
+
+let pendingCell = "";
+let pendingName: "stdout" | "stderr" = "stdout";
+let pendingText = "";
+let pendingSince = 0;
+let timer = false;
+
+function writeAll(bytes: Uint8Array, descriptor: number): void {
+  let offset = 0;
+  while (offset < bytes.length) {
+    try {
+      offset += writeSync(descriptor, bytes, offset);
+    } catch (error) {
+      const code = (error as { code?: unknown }).code;
+      if (code === "EAGAIN") Bun.sleepSync(0.5);
+      else if (code === "EPIPE" || code === "EBADF") return;
+      else if (code !== "EINTR") throw error;
+    }
+  }
+}
+
+/** Sends what is held back. */
+export function flush(): void {
+  if (pendingText === "") return;
+  const text = pendingText;
+  pendingText = "";
+  writeAll(encodeFrame({ type: "stream", cell: pendingCell, name: pendingName, text }), OUTPUT_DESCRIPTOR);
+}
+
+function timedFlush(): void {
+  timer = false;
+  flush();
+}
+
+/** Adds text to a stream of a cell. */
+export function writeStream(cell: string, name: "stdout" | "stderr", text: string): void {
+  if (text === "") return;
+  if (pendingText !== "" && (cell !== pendingCell || name !== pendingName)) flush();
+  if (pendingText === "") {
+    pendingCell = cell;
+    pendingName = name;
+    pendingSince = now();
+    if (!timer) {
+      timer = true;
+      // The event loop must not be kept alive, nor the calling cell's context entered, by this.
+      later(timedFlush, HOLD_MS);
+    }
+  }
+  pendingText += text;
+  if (pendingText.length >= FLUSH_LENGTH || now() - pendingSince > FLUSH_MS) flush();
+}
+
+/** Sends one frame, after all text before it. */
+export function send(frame: Frame): void {
+  flush();
+  writeAll(encodeFrame(frame), OUTPUT_DESCRIPTOR);
+}
+
+/** Writes the end-of-cell mark to both native streams. */
+export function writeMarks(mark: string): void {
+  const bytes = new TextEncoder().encode(mark);
+  writeAll(bytes, 1);
+  writeAll(bytes, 2);
+}

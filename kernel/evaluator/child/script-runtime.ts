@@ -1,0 +1,180 @@
+// `__bunsen__`, the object that transformed cells call: declarations, imports, awaits and JSX elements.
+// Not here: the transform that writes those calls (../transform.ts).
+
+import { HELPER } from "../transform.ts";
+import { type CellState, contextCell, enterCell } from "./cells.ts";
+import { importMeta, importModule } from "./modules.ts";
+
+const PromiseResolve = Promise.resolve.bind(Promise);
+
+/** Declares a name for all cells. A constant can be declared again but not assigned to. */
+function declare(name: string, value: unknown, constant: boolean): void {
+  Object.defineProperty(globalThis, name, { value, writable: !constant, enumerable: true, configurable: true });
+  declared.add(name);
+}
+
+/** Names that cells have declared. */
+export const declared: Set<string> = new Set();
+
+function places(constant: boolean): object {
+  return new Proxy(Object.create(null), {
+    set(_target, name, value): boolean {
+      declare(String(name), value, constant);
+      return true;
+    },
+  });
+}
+
+/** A thenable for `await`: it resumes inside a guard, and an interrupt can end it. */
+class Pause {
+  readonly #value: unknown;
+  readonly #state: CellState | undefined;
+
+  constructor(value: unknown, state: CellState | undefined) {
+    this.#value = value;
+    this.#state = state;
+  }
+
+  // biome-ignore lint/suspicious/noThenProperty: being awaited is its purpose
+  then(resolve: (value: unknown) => void, reject: (error: unknown) => void): void {
+    const state = this.#state;
+    let over = false;
+    const stop = (error: Error): void => {
+      if (over) return;
+      over = true;
+      enterCell(state, () => reject(error));
+    };
+    if (state !== undefined) state.awaits.add(stop);
+    const settle = (way: (value: unknown) => void, value: unknown): void => {
+      if (over) return;
+      over = true;
+      state?.awaits.delete(stop);
+      if (state?.abandoned === true) return;
+      enterCell(state, () => way(value));
+    };
+    PromiseResolve(this.#value).then(
+      (value) => settle(resolve, value),
+      (error) => settle(reject, error),
+    );
+  }
+}
+
+function pause(value: unknown): PromiseLike<unknown> {
+  return new Pause(value, contextCell()) as unknown as PromiseLike<unknown>;
+}
+
+type AnyIterator = AsyncIterator<unknown> | Iterator<unknown>;
+
+/** `for await` over it pauses like `await`. */
+function pausingIterable(iterable: unknown): object {
+  const source = iterable as {
+    [Symbol.asyncIterator]?: () => AnyIterator;
+    [Symbol.iterator]?: () => AnyIterator;
+  } | null;
+  const asyncMethod = source?.[Symbol.asyncIterator];
+  const method = asyncMethod ?? source?.[Symbol.iterator];
+  if (typeof method !== "function") throw new TypeError(`${Bun.inspect(iterable)} is not async iterable`);
+  const isAsync = typeof asyncMethod === "function";
+  const relay = (result: unknown): PromiseLike<unknown> => {
+    if (isAsync) return pause(result);
+    const { done, value } = result as IteratorResult<unknown>;
+    return pause(PromiseResolve(value).then((settled) => ({ done, value: settled })));
+  };
+  return {
+    [Symbol.asyncIterator](): object {
+      const iterator = method.call(source) as AnyIterator;
+      return {
+        next: (): PromiseLike<unknown> => relay(iterator.next()),
+        return: (value: unknown): PromiseLike<unknown> =>
+          iterator.return === undefined
+            ? pause({ done: true, value })
+            : relay((iterator.return as (value: unknown) => unknown).call(iterator, value)),
+      };
+    },
+  };
+}
+
+/** Loads a module and declares what a static import names. `bindings` null takes every export. */
+async function bind(
+  source: string | [string, Record<string, string>],
+  bindings: readonly (readonly [string, string])[] | null,
+): Promise<void> {
+  const [name, attributes] = typeof source === "string" ? [source, undefined] : source;
+  const module = await importModule(name, attributes === undefined ? undefined : { with: attributes });
+  const wanted =
+    bindings ??
+    Object.keys(module).flatMap((exported): [string, string][] =>
+      exported === "default" ? [] : [[exported, exported]],
+    );
+  for (const [exported, local] of wanted) {
+    if (exported === "*") declare(local, module, true);
+    else if (exported in module) declare(local, module[exported], true);
+    else declareMissing(name, module, exported, local);
+  }
+}
+
+/** A name that the module lacks may be a type, which needs no value: it becomes an error where it is used as a value. */
+function declareMissing(source: string, module: Record<string, unknown>, exported: string, local: string): void {
+  const describe = (): ReferenceError => {
+    const names = Object.keys(module);
+    const list = names.length === 0 ? "nothing" : names.slice(0, 12).join(", ") + (names.length > 12 ? ", …" : "");
+    return new ReferenceError(
+      `Module "${source}" has no value named "${exported}" (it exports ${list}). If ${local} is a type, use it as a type only.`,
+    );
+  };
+  declared.add(local);
+  Object.defineProperty(globalThis, local, {
+    configurable: true,
+    enumerable: true,
+    get(): never {
+      throw describe();
+    },
+    set(): never {
+      throw describe();
+    },
+  });
+}
+
+const Fragment: symbol = Symbol.for("react.fragment");
+
+/** A JSX element, shaped like React's, so that React's own tools take it too. */
+function jsx(type: unknown, attributes: Record<string, unknown> | null, ...children: unknown[]): object {
+  const { key = null, ref, ...props } = attributes ?? {};
+  if (ref !== undefined) props.ref = ref;
+  if (children.length === 1) props.children = children[0];
+  else if (children.length > 1) props.children = children;
+  return {
+    $$typeof: Symbol.for("react.transitional.element"),
+    type,
+    key: key === null ? null : String(key),
+    ref: null,
+    props,
+  };
+}
+
+/** Puts the object in place. Not enumerable: it is no variable of the user's. */
+export function installScriptRuntime(): void {
+  const runtime = {
+    v: places(false),
+    k: places(true),
+    a: pause,
+    i: pausingIterable,
+    bind,
+    import: importModule,
+    meta: importMeta,
+    jsx,
+    Fragment,
+    vars(names: readonly string[]): void {
+      for (const name of names) {
+        const old = Object.getOwnPropertyDescriptor(globalThis, name);
+        const isConstant = old !== undefined && "value" in old && old.writable === false;
+        if (old === undefined || isConstant || "get" in old) declare(name, isConstant ? old.value : undefined, false);
+        declared.add(name);
+      }
+    },
+    reset(names: readonly string[]): void {
+      for (const name of names) declare(name, undefined, false);
+    },
+  };
+  Object.defineProperty(globalThis, HELPER, { value: Object.freeze(runtime), enumerable: false });
+}
