@@ -1,0 +1,140 @@
+// Cells as documents of the language server. Each cell that ran and declares something is a module of its own, so that
+// redeclaring is no error; one line above its text imports the names it uses from the newest cells that declare them, and
+// one below exports its own. What is being typed or about to run is a scratch document that sees every name.
+import { parseCell } from "../syntax/parse.ts";
+import { apparentDeclarations, topLevelDeclarations, words } from "./declarations.ts";
+import type { LanguageServer } from "./server.ts";
+import { globalsName, scratchNames, type Workspace } from "./workspace.ts";
+
+/** A cell's document; `path` names it to the server. */
+export interface CellDocument {
+  readonly path: string;
+}
+
+export interface Cells {
+  /** Makes `code` the scratch document's text, below every name that earlier cells gave. */
+  edit(code: string): CellDocument;
+  /** Adds a cell that ran. Gives whether the names that later cells see have changed. */
+  add(code: string): boolean;
+  /** Forgets all cells. */
+  clear(): void;
+  /** Whether the text parses: only then can its types be wrong. */
+  canRun(code: string): boolean;
+  /** The whole text of a cell's document (its lines are the server's), by its path; null for other paths. */
+  documentText(path: string): string | null;
+  /** Grows whenever what a cell's names mean may have changed. */
+  readonly version: number;
+}
+
+interface EvaluatedCell {
+  readonly path: string;
+  readonly file: string;
+  readonly text: string;
+  /** Cells whose names it imports. */
+  readonly uses: ReadonlySet<EvaluatedCell>;
+}
+
+interface Name {
+  readonly cell: EvaluatedCell;
+  readonly mutable: boolean;
+}
+
+/** Beyond this many cells that others still lean on, the oldest are let go: their names become `any`. */
+const maxCells = 2000;
+
+export function createCells(server: LanguageServer, workspace: Workspace): Cells {
+  const names = new Map<string, Name>();
+  let open = new Set<EvaluatedCell>();
+  let count = 0;
+  let version = 0;
+  server.open({ path: workspace.path(globalsName), text: globalsText });
+  const emptyScratches = (): void => {
+    for (const name of Object.values(scratchNames)) server.open({ path: workspace.path(name), text: "export {};" });
+  };
+  emptyScratches();
+  let scratch: { readonly path: string; readonly text: string } | null = null;
+
+  const prelude = (visible: Iterable<readonly [string, Name]>): { text: string; uses: Set<EvaluatedCell> } => {
+    const imports = new Map<EvaluatedCell, string[]>();
+    const variables: string[] = [];
+    const uses = new Set<EvaluatedCell>();
+    for (const [name, { cell, mutable }] of visible) {
+      if (!open.has(cell)) {
+        variables.push(`declare let ${name}: any;`);
+        continue;
+      }
+      uses.add(cell);
+      // An import cannot be assigned to; a `let` of an earlier cell can.
+      if (mutable) variables.push(`declare let ${name}: typeof import("./${cell.file}").${name};`);
+      else imports.set(cell, [...(imports.get(cell) ?? []), name]);
+    }
+    const statements = [...imports].map(([cell, list]) => `import { ${list.join(", ")} } from "./${cell.file}";`);
+    return { text: [...statements, ...variables].join(" "), uses };
+  };
+
+  const dropUnused = (): void => {
+    const kept = new Set<EvaluatedCell>();
+    const stack = [...new Set([...names.values()].map(({ cell }) => cell))].filter((cell) => open.has(cell));
+    for (let cell = stack.pop(); cell !== undefined; cell = stack.pop()) {
+      if (kept.has(cell)) continue;
+      kept.add(cell);
+      stack.push(...cell.uses);
+    }
+    const oldest = [...open].filter((cell) => kept.has(cell)).slice(0, Math.max(0, kept.size - maxCells));
+    for (const cell of oldest) kept.delete(cell);
+    for (const cell of open) if (!kept.has(cell)) server.close(cell.path);
+    open = new Set([...open].filter((cell) => kept.has(cell)));
+  };
+
+  return {
+    edit: (code) => {
+      const { program, problems, language } = parseCell(code);
+      const declared = new Set(topLevelDeclarations(program.body).map(({ name }) => name));
+      if (problems.length > 0) for (const name of apparentDeclarations(code)) declared.add(name);
+      const { text } = prelude([...names].filter(([name]) => !declared.has(name)));
+      const path = workspace.path(scratchNames[language]);
+      if (scratch !== null && scratch.path !== path) emptyScratches();
+      scratch = { path, text: `${text}\n${code}\n;export {};` };
+      server.open(scratch);
+      return { path };
+    },
+    add: (code) => {
+      const { program, problems, language } = parseCell(code);
+      if (problems.length > 0) return false;
+      const declarations = topLevelDeclarations(program.body);
+      if (declarations.length === 0) return false;
+      const own = new Set(declarations.map(({ name }) => name));
+      const used = words(code);
+      const { text, uses } = prelude([...names].filter(([name]) => used.has(name) && !own.has(name)));
+      const exports = declarations.filter(({ exported }) => !exported).map(({ name }) => name);
+      const file = `cell-${++count}.${language}`;
+      const whole = `${text}\n${code}\n;export { ${exports.join(", ")} };`;
+      const cell: EvaluatedCell = { path: workspace.path(file), file, text: whole, uses };
+      open.add(cell);
+      server.open({ path: cell.path, text: whole });
+      for (const { name, mutable } of declarations) names.set(name, { cell, mutable });
+      dropUnused();
+      version++;
+      return true;
+    },
+    clear: () => {
+      names.clear();
+      dropUnused();
+      version++;
+    },
+    canRun: (code) => parseCell(code).problems.length === 0,
+    documentText: (path) => {
+      if (path === scratch?.path) return scratch.text;
+      return [...open].find((cell) => cell.path === path)?.text ?? null;
+    },
+    get version() {
+      return version;
+    },
+  };
+}
+
+/** What the kernel puts into every cell's scope. */
+const globalsText = `
+/** The value of the last cell that had one. */
+declare var _: any;
+`;

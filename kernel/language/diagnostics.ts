@@ -1,0 +1,75 @@
+// Type errors of a cell: the server's diagnostics, in the cell's own lines, and as one compact text. What is done with
+// them (a warning, a stop, nothing) is the session's.
+import type { TypeErrors, TypeProblem } from "./contract.ts";
+import { humanPosition, indexAt, type Range } from "./positions.ts";
+import { type LanguageServer, uriOf } from "./server.ts";
+
+interface Diagnostic {
+  readonly range: Range;
+  readonly severity?: number;
+  readonly code?: number | string;
+  readonly message: string;
+}
+
+const errorSeverity = 1;
+
+/**
+ * Not shown: what the evaluator says better when the cell runs (2307, a module that is not there, with the command that adds
+ * it; syntax errors, below 2000), and what only our way of joining cells brings up.
+ */
+const hiddenCodes: ReadonlySet<number> = new Set([
+  2307, 2792,
+  // A module without type declarations works; its names are `any`.
+  7016,
+]);
+
+/** `path` is the scratch document that holds `code`. */
+export async function readDiagnostics(
+  server: LanguageServer,
+  path: string,
+  code: string,
+): Promise<readonly TypeProblem[]> {
+  const answer = await server.request("textDocument/diagnostic", { textDocument: { uri: uriOf(path) } });
+  const items = (answer as { items?: unknown } | null)?.items;
+  if (!Array.isArray(items)) return [];
+  return (items as Diagnostic[]).flatMap((item) => {
+    const number = Number(item.code);
+    if (item.severity !== errorSeverity || number < 2000 || hiddenCodes.has(number)) return [];
+    if (item.range.start.line === 0) return [];
+    const start = humanPosition(code, indexAt(code, item.range.start));
+    const end = humanPosition(code, indexAt(code, item.range.end));
+    return [
+      {
+        line: start.line,
+        column: start.column,
+        endLine: end.line,
+        endColumn: end.column,
+        code: `TS${item.code}`,
+        message: rephrase(number, item.message),
+      },
+    ];
+  });
+}
+
+/** Names of earlier cells reach a cell as imports; people wrote `const` or `function`. */
+function rephrase(code: number, message: string): string {
+  if (code === 2632)
+    return message.replace("because it is an import", "because an earlier cell declares it as a constant");
+  return message;
+}
+
+const maxShown = 5;
+
+/** `2:7 Type 'number' is not assignable to type 'string'. (TS2322)`, one line for each problem. */
+export function describeProblems(problems: readonly TypeProblem[]): string {
+  const lines = problems
+    .slice(0, maxShown)
+    .map(({ line, column, message, code }) => `${line}:${column} ${message.replace(/\n\s*/g, " ")} (${code})`);
+  if (problems.length > maxShown) lines.push(`… and ${problems.length - maxShown} more`);
+  return lines.join("\n");
+}
+
+/** The setting, from the environment variable BUNSEN_TYPE_ERRORS; anything unknown is "warn". */
+export function typeErrorsSetting(value: string | undefined): TypeErrors {
+  return value === "stop" || value === "silent" ? value : "warn";
+}
