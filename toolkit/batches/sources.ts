@@ -1,14 +1,17 @@
 // Which file holds a dataset's hub split, and its record batches: the hub (or its cache), a folder in the hub's layout,
 // a GLUE download, or a file of the user's. No splitting, no caching of Arrow: that is load-dataset.ts.
+import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { stat } from "node:fs/promises";
+import { readFile, stat } from "node:fs/promises";
 import { basename, join, resolve } from "node:path";
 import type { RecordBatch } from "apache-arrow";
 import type { Dataset } from "#datasets/contract.ts";
 import { readArrow } from "./arrow-files.ts";
 import { recordBatch } from "./columns.ts";
 import { hashFile } from "./download.ts";
+import { readEnvironment } from "./environment.ts";
 import { DataError, dataError } from "./errors.ts";
+import { writeAtomically } from "./files.ts";
 import { type HubOptions, hubFiles } from "./hub.ts";
 import { readParquet } from "./parquet.ts";
 import { glueFileOf, glueLayouts, readCsv, readGlueTsv, readJsonLines } from "./text-files.ts";
@@ -36,7 +39,8 @@ export async function findSource(
   from: string | undefined,
   options: HubOptions,
 ): Promise<Source> {
-  if (from !== undefined) return localSource(dataset, hubSplit, resolve(from));
+  if (from !== undefined)
+    return localSource(dataset, hubSplit, resolve(from), (options.environment ?? readEnvironment()).cache);
   const name = dataset.source.files[hubSplit];
   if (name === undefined)
     throw new DataError(
@@ -54,10 +58,10 @@ export async function findSource(
   };
 }
 
-async function localSource(dataset: Dataset, hubSplit: string, from: string): Promise<Source> {
+async function localSource(dataset: Dataset, hubSplit: string, from: string, cache: string): Promise<Source> {
   const info = await stat(from).catch(() => null);
   if (info === null) throw new DataError(`${dataset.name}: there is nothing at ${from}.`);
-  if (info.isFile()) return fileSource(dataset, from, true);
+  if (info.isFile()) return fileSource(dataset, from, true, cache);
   const { repo, config, files } = dataset.source;
   const inHub = files[hubSplit];
   const candidates = [
@@ -67,19 +71,19 @@ async function localSource(dataset: Dataset, hubSplit: string, from: string): Pr
     ...(inHub === undefined ? [] : [join(from, basename(inHub))]),
   ];
   const layout = repo === "nyu-mll/glue" && config !== null ? glueLayouts[config] : undefined;
-  for (const path of candidates) if (existsSync(path)) return fileSource(dataset, path, false);
+  for (const path of candidates) if (existsSync(path)) return fileSource(dataset, path, false, cache);
   if (layout) {
     for (const folder of [join(from, layout.folder), from]) {
       const path = join(folder, glueFileOf(hubSplit));
       candidates.push(path);
       if (!existsSync(path)) continue;
-      return { ...(await identified(path)), isSplit: false, batches: () => readGlueTsv(path, dataset, layout) };
+      return { ...(await identified(path, cache)), isSplit: false, batches: () => readGlueTsv(path, dataset, layout) };
     }
   }
   for (const extension of Object.keys(readers)) {
     const path = join(from, `${hubSplit}${extension}`);
     candidates.push(path);
-    if (existsSync(path)) return fileSource(dataset, path, false);
+    if (existsSync(path)) return fileSource(dataset, path, false, cache);
   }
   throw new DataError(
     `${dataset.name}: no file of the split "${hubSplit}" under ${from}. Looked for ${candidates.map((path) => path.slice(from.length + 1)).join(", ")}.`,
@@ -99,18 +103,28 @@ const readers: Readonly<Record<string, Reader>> = {
   ".tsv": (path, dataset) => readCsv(path, dataset, "\t"),
 };
 
-async function fileSource(dataset: Dataset, path: string, isSplit: boolean): Promise<Source> {
+async function fileSource(dataset: Dataset, path: string, isSplit: boolean, cache: string): Promise<Source> {
   const extension = /\.[a-z]+$/i.exec(path)?.[0].toLowerCase() ?? "";
   const reader = readers[extension];
   if (!reader)
     throw new DataError(
       `${path}: expected a file that ends in ${Object.keys(readers).join(", ")}, not "${extension}".`,
     );
-  return { ...(await identified(path)), isSplit, batches: () => reader(path, dataset) };
+  return { ...(await identified(path, cache)), isSplit, batches: () => reader(path, dataset) };
 }
 
-async function identified(path: string): Promise<Pick<Source, "path" | "sha256" | "revision">> {
-  const { sha256 } = await hashFile(path, Bun.file(path).size);
+/**
+ * The file's hash. Remembered by path, size and time of change, so that a large file of the user's is not read whole
+ * again at every load.
+ */
+async function identified(path: string, cache: string): Promise<Pick<Source, "path" | "sha256" | "revision">> {
+  const { size, mtimeNs, ino } = await stat(path, { bigint: true });
+  const state = `${size} ${mtimeNs} ${ino}`;
+  const memory = join(cache, "hashes", createHash("sha1").update(path).digest("hex"));
+  const [known, remembered] = (await readFile(memory, "utf8").catch(() => "")).split("\n");
+  if (known === state && /^[0-9a-f]{64}$/.test(remembered ?? "")) return { path, sha256: remembered!, revision: null };
+  const { sha256 } = await hashFile(path, Number(size));
+  await writeAtomically(memory, `${state}\n${sha256}`);
   return { path, sha256, revision: null };
 }
 
