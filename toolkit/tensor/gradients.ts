@@ -3,6 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 // tfjs-core alone registers no gradients: without this line every gradient fails with "gradient function not found".
 import "@tensorflow/tfjs-core/dist/register_all_gradients";
+import "./mended-gradients.ts";
 import type { TensorTree } from "./contract.ts";
 import { treeLeaves, treeWithLeaves } from "./trees.ts";
 

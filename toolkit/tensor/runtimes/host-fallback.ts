@@ -38,7 +38,8 @@ export function runOnHost(
     made.push(dataId);
     return { dataId, shape: info.shape, dtype: info.dtype };
   };
-  const hostInputs: Record<string, Info | Info[]> = {};
+  // Kernels of any number of tensors (Einsum, Concat) take a bare array.
+  const hostInputs: Record<string, Info | Info[]> = Array.isArray(inputs) ? ([] as never) : {};
   for (const [name, input] of Object.entries(inputs)) {
     if (input) hostInputs[name] = Array.isArray(input) ? input.map(toHost) : toHost(input);
   }
@@ -48,13 +49,28 @@ export function runOnHost(
     backend: cpu,
   });
   const toDevice = (info: Info): Info => {
-    const dataId = device.write(cpu.readSync(info.dataId as never), info.shape, info.dtype);
+    const dataId = device.write(ofDtype(cpu.readSync(info.dataId as never), info.dtype), info.shape, info.dtype);
     made.push(info.dataId);
     return { dataId, shape: info.shape, dtype: info.dtype };
   };
   const outputs = Array.isArray(result) ? result.map(toDevice) : toDevice(result);
   for (const dataId of made) cpu.disposeData(dataId as never, true);
   return outputs;
+}
+
+/** The cpu backend hands out integers as float32 after a cast; other backends copy bytes and need the right array. */
+function ofDtype(values: tf.backend_util.BackendValues, dtype: tf.DataType): tf.backend_util.BackendValues {
+  if (dtype === "float32" && !(values instanceof Float32Array)) return Float32Array.from(values as Int32Array);
+  if (dtype === "int32" && !(values instanceof Int32Array)) return Int32Array.from(values as Float32Array);
+  if (dtype === "bool" && !(values instanceof Uint8Array)) return Uint8Array.from(values as Int32Array);
+  return values;
+}
+
+/** Makes these kernels of a backend run on the host although it has them: for results that are wrong there. */
+export function replaceByHost(backendName: string, kernelNames: readonly string[]): void {
+  for (const kernelName of kernelNames) {
+    if (tf.getKernel(kernelName, backendName)) tf.unregisterKernel(kernelName, backendName);
+  }
 }
 
 /** Registers, for `backendName`, every kernel that the cpu backend has and it has not. Safe to call twice. */

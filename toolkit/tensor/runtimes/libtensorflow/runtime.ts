@@ -4,6 +4,7 @@ import { cpus } from "node:os";
 import * as tf from "@tensorflow/tfjs-core";
 import { compileFor } from "../../compile.ts";
 import { EngineUnavailableError } from "../../errors.ts";
+import { mendGradients } from "../../mended-gradients.ts";
 import { plainCompile } from "../../plain-compile.ts";
 import { registerHostRandom } from "../../random.ts";
 import type { Runtime } from "../../runtime.ts";
@@ -114,6 +115,8 @@ async function register(binding: Binding): Promise<NodeBackend> {
     NodeJSKernelBackend: new (binding: Binding, packageName: string) => NodeBackend;
   };
   await import("@tensorflow/tfjs-node-gpu/dist/register_all_kernels.js");
+  // They import the whole of tfjs, which registers its own gradients once more.
+  mendGradients();
   const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
   tf.registerBackend(backendName, () => backend, 1);
   await fillMissingKernels(backendName);
