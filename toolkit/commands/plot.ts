@@ -1,0 +1,72 @@
+// `bunsen plot`: the loss of one run, or the scores of many, as a Vega-Lite specification or drawn to SVG or PNG.
+import { existsSync } from "node:fs";
+import { extname, join } from "node:path";
+import { parseArgs } from "node:util";
+import { Resvg } from "@resvg/resvg-js";
+import * as vega from "vega";
+import { compile, type TopLevelSpec } from "vega-lite";
+import { lossFigure, lossPoints, summarise, summaryFigure } from "#toolkit/report/index.ts";
+import { findRuns } from "#toolkit/report/runs.ts";
+import { logRows, readRunLog } from "#toolkit/training/index.ts";
+import { writeAtomic } from "#toolkit/weights/index.ts";
+import { type Command, UsageError } from "./contract.ts";
+
+async function drawSvg(spec: object): Promise<string> {
+  const view = new vega.View(vega.parse(compile(spec as TopLevelSpec).spec), { renderer: "none" });
+  try {
+    return await view.toSVG();
+  } finally {
+    view.finalize();
+  }
+}
+
+export const command: Command = {
+  summary: "loss or scores of runs as a plot",
+  usage: `usage: bunsen plot FOLDER … --out FILE.svg|FILE.png|FILE.vl.json [--what loss|scores]
+
+  --what   loss: training loss of each run given; scores: mean and deviation of finished runs, a row a method.
+           Default: loss for one run, scores otherwise.`,
+  async run(args, terminal) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { out: { type: "string" }, what: { type: "string" } },
+    });
+    if (positionals.length === 0) throw new UsageError("expected at least one folder, got none");
+    const { out } = values;
+    if (out === undefined) throw new UsageError("expected --out FILE.svg, FILE.png or FILE.vl.json, got none");
+    const kind = extname(out);
+    if (![".svg", ".png", ".json"].includes(kind))
+      throw new UsageError(`--out: expected a name ending in .svg, .png or .json, got ${out}`);
+    const isRun = (folder: string): boolean => existsSync(join(folder, "log.arrow"));
+    const what = values.what ?? (positionals.length === 1 && isRun(positionals[0]!) ? "loss" : "scores");
+    if (what !== "loss" && what !== "scores") throw new UsageError(`--what: expected loss or scores, got ${what}`);
+    const figure =
+      what === "loss"
+        ? lossFigure(
+            positionals.flatMap((folder) => {
+              if (!isRun(folder)) throw new Error(`${folder} is no run: expected log.arrow in it`);
+              const points = lossPoints(logRows(readRunLog(join(folder, "log.arrow"))));
+              return positionals.length === 1 ? points : points.map((point) => ({ ...point, stage: folder }));
+            }),
+          )
+        : summaryFigure(
+            summarise(
+              findRuns(positionals)
+                .filter((result) => result.stage !== "source")
+                .map((result) => ({ label: result.method, result })),
+            ),
+          );
+    if (figure.data.values.length === 0)
+      throw new Error(`nothing to plot in ${positionals.join(", ")}: no finished run`);
+    const bytes =
+      kind === ".json"
+        ? `${JSON.stringify(figure, null, 2)}\n`
+        : kind === ".svg"
+          ? await drawSvg(figure)
+          : new Resvg(await drawSvg(figure), { fitTo: { mode: "zoom", value: 2 } }).render().asPng();
+    writeAtomic(out, () => [typeof bytes === "string" ? new TextEncoder().encode(bytes) : new Uint8Array(bytes)]);
+    terminal.out(out);
+    return 0;
+  },
+};

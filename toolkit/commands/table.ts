@@ -1,0 +1,42 @@
+// `bunsen table`: finished runs as a table of method × task.
+import { parseArgs } from "node:util";
+import { summarise, summaryTable } from "#toolkit/report/index.ts";
+import { findRuns } from "#toolkit/report/runs.ts";
+import { type Command, UsageError } from "./contract.ts";
+
+export const command: Command = {
+  summary: "a table of finished runs",
+  usage: `usage: bunsen table FOLDER … [--split test|validation] [--format text|markdown|html|json]
+
+One line per method: mean ± standard deviation over seeds of each task's reported metric, parameters per task, seconds.
+Among learning rates the best on validation is kept. FOLDER is a run or holds runs; source stages are left out.`,
+  async run(args, terminal) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: { split: { type: "string", default: "test" }, format: { type: "string", default: "text" } },
+    });
+    if (positionals.length === 0) throw new UsageError("expected at least one folder of runs, got none");
+    if (values.split !== "test" && values.split !== "validation") {
+      throw new UsageError(`--split: expected test or validation, got ${values.split}`);
+    }
+    const runs = findRuns(positionals).filter((result) => result.stage !== "source");
+    if (runs.length === 0) throw new Error(`no finished runs in ${positionals.join(", ")}; train some first`);
+    const summaries = summarise(
+      runs.map((result) => ({ label: result.method, result })),
+      values.split,
+    );
+    const table = summaryTable(summaries);
+    const formats: Readonly<Record<string, () => string>> = {
+      text: () => table.toString(),
+      markdown: () => table.toMarkdown(),
+      html: () => table.toHtml(),
+      json: () => JSON.stringify(summaries, null, 2),
+    };
+    const format = formats[values.format];
+    if (format === undefined)
+      throw new UsageError(`--format: expected one of ${Object.keys(formats).join(", ")}, got ${values.format}`);
+    terminal.out(format());
+    return 0;
+  },
+};
