@@ -42,7 +42,7 @@ def labels(case):
         "sklearn accuracy": 100 * sklearn.metrics.accuracy_score(y, p),
         "sklearn matthews": 100 * sklearn.metrics.matthews_corrcoef(y, p),
         "sklearn macroF1": 100 * sklearn.metrics.f1_score(y, p, labels=["0", "1", "2"], average="macro", zero_division=0),
-        "t5 macroF1": t5.mean_multiclass_f1(3)([int(each) for each in y], [int(each) if each in "012" else 9 for each in p])["mean_3class_f1"],
+        "t5 macroF1": t5.mean_multiclass_f1(3)([int(each) for each in y], [int(each) if each in ("0", "1", "2") else 9 for each in p])["mean_3class_f1"],
     }
     if binary:
         out["t5 f1"] = t5.f1_score_with_invalid([int(each) for each in y], valid)["f1"]
@@ -105,8 +105,8 @@ def python_text(case):
     return {
         "repr": [str({"text": each, "answer_start": list(range(len(each)))}) for each in case["lists"]],
         "pad": [regex.sub(r"\s+", " ", regex.sub(r"([^_\s\p{N}\p{L}\p{M}])", r" \1 ", each)) for each in case["texts"]],
-        "tenth": [str(numpy.round(each, decimals=1).item()) for each in case["scores"]],
-        "fifth": [str((numpy.round(each * 5) / 5).round(1).item()) for each in numpy.array(case["scores"])],
+        "tenth": [str(numpy.round(float(each) * 5 / 5, decimals=1).item()) for each in case["scores"]],
+        "fifth": [str((numpy.round(each * 5) / 5).round(1).item()) for each in numpy.array(case["scores"], dtype=float)],
         "tokens": [tokenize(each.rstrip()) for each in case["texts"]],
     }
 
