@@ -3,6 +3,7 @@
 import type { CompleteReply, TypedMatch } from "./contract.ts";
 import { codePointIndex, indexAt, type Position, positionAt, type Range, utf16Index } from "./positions.ts";
 import { type LanguageServer, uriOf } from "./server.ts";
+import { withoutImport } from "./wording.ts";
 
 interface CompletionItem {
   readonly label: string;
@@ -25,7 +26,7 @@ const kinds: readonly string[] = [
   "method",
   "function",
   "constructor",
-  "field",
+  "property",
   "variable",
   "class",
   "interface",
@@ -112,12 +113,17 @@ function textOf(item: CompletionItem): string {
   return item.textEdit?.newText ?? item.insertText ?? item.label;
 }
 
-/** Where the text that a match replaces begins: the server's word for it, else the identifier before the cursor. */
+/**
+ * Where the text that a match replaces begins: the identifier before the cursor, or the server's word where every item
+ * has one (inside strings). A single item that also replaces the dot (`a.` → `a[Symbol.iterator]`) does not count.
+ */
 function replacedFrom(items: readonly CompletionItem[], code: string, index: number, cursor: Position): number {
-  const own = items.map(rangeOf).find((range) => range !== undefined && samePlace(range.end, cursor));
-  const identifier = /#?[\p{ID_Continue}$\u200c\u200d]*$/u.exec(code.slice(0, index));
-  const before = index - (identifier?.[0].length ?? 0);
-  return own === undefined ? before : Math.min(index, indexAt(code, own.start));
+  const ranges = items.map(rangeOf);
+  const first = ranges[0];
+  if (first !== undefined && ranges.every((range) => range !== undefined) && samePlace(first.end, cursor)) {
+    return Math.min(index, indexAt(code, first.start));
+  }
+  return index - (/#?[\p{ID_Continue}$\u200c\u200d]*$/u.exec(code.slice(0, index))?.[0].length ?? 0);
 }
 
 function samePlace(a: Position, b: Position): boolean {
@@ -153,5 +159,8 @@ async function readSignatures(server: LanguageServer, items: readonly Completion
   const resolved = await Promise.all(
     items.map((item) => server.request("completionItem/resolve", item).catch(() => null)),
   );
-  return resolved.map((item) => String((item as { detail?: unknown } | null)?.detail ?? "").replace(/\s*\n\s*/g, " "));
+  return resolved.map((item) => {
+    const detail = (item as { detail?: unknown } | null)?.detail;
+    return typeof detail === "string" ? withoutImport(detail).replace(/\s*\n\s*/g, " ") : "";
+  });
 }

@@ -23,6 +23,8 @@ export { describeProblems, typeErrorsSetting } from "./diagnostics.ts";
 /** A question that takes longer is answered empty: an editor has moved on by then. */
 const patienceMs = 5_000;
 const cachedDiagnostics = 200;
+/** After the last of several cells that run in a row. */
+const warmUpDelayMs = 50;
 
 interface Parts {
   readonly workspace: Workspace;
@@ -39,6 +41,8 @@ export function createLanguage(options: LanguageOptions): Language {
   /** Cells that ran before the parts were made. */
   let earlier: string[] = [];
   const known = new Map<string, readonly TypeProblem[]>();
+  let queue: Promise<unknown> = Promise.resolve();
+  let warmUpTimer: ReturnType<typeof setTimeout> | undefined;
 
   const use = (): Parts => {
     if (parts !== null) return parts;
@@ -65,7 +69,10 @@ export function createLanguage(options: LanguageOptions): Language {
       started = true;
       const current = use();
       current.sources.check();
-      return await Promise.race([question(current), late]);
+      // One after the other: a question's text must stay in the scratch document until all its parts are answered.
+      const answer = queue.then(() => question(current));
+      queue = answer.catch(() => undefined);
+      return await Promise.race([answer, late]);
     } catch (error) {
       log(`language: ${error instanceof Error ? error.message : String(error)}`);
       return fallback;
@@ -74,11 +81,19 @@ export function createLanguage(options: LanguageOptions): Language {
     }
   };
 
+  /** A question nobody waits for: it loads the types of what a cell imported, so that the next one finds them there. */
+  const warmUp = (): void => {
+    clearTimeout(warmUpTimer);
+    warmUpTimer = setTimeout(() => {
+      void ask(emptyCompletion(0), ({ server, cells }) => complete(server, cells.edit("").path, "", 0));
+    }, warmUpDelayMs);
+  };
+
   return {
     start: () => {
       if (started) return;
-      // The first question loads the library's types; asked now, the user's first completion finds them there.
-      void ask(emptyCompletion(0), ({ server, cells }) => complete(server, cells.edit("").path, "", 0));
+      started = true;
+      warmUp();
     },
     complete: (code, cursor) =>
       ask(emptyCompletion(cursor), ({ server, cells }) => complete(server, cells.edit(code).path, code, cursor)),
@@ -108,7 +123,7 @@ export function createLanguage(options: LanguageOptions): Language {
     },
     cellEvaluated: (code) => {
       if (parts === null) earlier.push(code);
-      else parts.cells.add(code);
+      else if (parts.cells.add(code) && started) warmUp();
     },
     stateLost: () => {
       earlier = [];
@@ -118,6 +133,7 @@ export function createLanguage(options: LanguageOptions): Language {
       return parts?.server.pid ?? null;
     },
     [Symbol.asyncDispose]: async () => {
+      clearTimeout(warmUpTimer);
       const last = parts;
       parts = null;
       if (last === null) return;

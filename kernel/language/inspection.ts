@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import type { InspectReply } from "./contract.ts";
 import { positionAt, type Range, utf16Index } from "./positions.ts";
 import { type LanguageServer, uriOf } from "./server.ts";
+import { withoutImport } from "./wording.ts";
 
 export const notFound: InspectReply = { status: "ok", found: false, data: {}, metadata: {} };
 
@@ -66,8 +67,10 @@ function readHover(answer: unknown): string | null {
   const value = typeof contents === "string" ? contents : (contents as { value?: unknown } | null | undefined)?.value;
   if (typeof value !== "string" || value.trim() === "") return null;
   return value
-    .replace(/^(```\w*\n)\(alias\) /, "$1")
-    .replace(/\nimport [^\n]*(?=\n```)/, "")
+    .replace(
+      /^```(\w*)\n([\s\S]*?)\n```/,
+      (_all, tag: string, text: string) => `\`\`\`${tag}\n${withoutImport(text)}\n\`\`\``,
+    )
     .trim();
 }
 
