@@ -49,7 +49,7 @@ export function miniDataset(real: Dataset, generator: Generator): Dataset {
     splitRule,
     rows,
     maxInputLength: 128,
-    maxTargetLength: Math.min(real.maxTargetLength, 16),
+    maxTargetLength: Math.min(real.maxTargetLength, 40),
     generate,
   };
 }

@@ -14,6 +14,8 @@ import {
   mini,
   type Split,
 } from "#datasets/index.ts";
+import { int64, schemaOf, utf8 } from "#datasets/schema.ts";
+import { classification } from "#datasets/template.ts";
 
 const SPLITS: readonly Split[] = ["train", "validation", "test"];
 const entries = Object.entries(catalogue) as [DatasetName, Dataset][];
@@ -125,4 +127,19 @@ describe("finding a dataset", () => {
     for (const name of Object.keys(groups)) for (const each of findGroup(`mini/${name}`)) findDataset(each);
     expect(() => findGroup("glu")).toThrow(/there is no group "glu"; groups are glue, superglue/);
   });
+});
+
+it("a dataset of one's own is one object, rendered like any other", () => {
+  const tickets: Dataset = {
+    ...findDataset("glue/sst2"),
+    name: "tickets",
+    task: "tickets",
+    schema: schemaOf({ text: utf8, label: int64 }),
+    render: classification({ name: "tickets", task: "tickets", fields: [["text:", "text"]], labels: 2 }),
+  };
+  const options = { prefix: true, variant: "fixed", split: "train" } as const;
+  expect(tickets.render({ text: "It burns!", label: 1 }, options)).toEqual([
+    { input: "tickets text: It burns!", target: "1" },
+  ]);
+  expect(() => tickets.render({ text: "It burns!", label: 3 }, options)).toThrow(/tickets: column "label"/);
 });

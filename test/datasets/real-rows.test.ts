@@ -94,3 +94,28 @@ it.skipIf(stsbFile === undefined)("STS-B's real scores are never off by more tha
     }
   }
 });
+
+const newsFile = sharedFile("text/newsqa-sample.jsonl");
+it.skipIf(newsFile === undefined)("real NewsQA articles and questions keep their answers through the template", () => {
+  interface Article {
+    readonly context: string;
+    readonly qas?: readonly { readonly question: string; readonly answers: readonly string[]; readonly qid: string }[];
+  }
+  const articles = readFileSync(newsFile!, "utf8")
+    .trim()
+    .split("\n")
+    .map((line): Article => JSON.parse(line));
+  let questions = 0;
+  for (const { context, qas = [] } of articles) {
+    for (const { question, answers, qid } of qas) {
+      const row = { context, question, answers, key: qid, labels: [] };
+      const [example] = catalogue["mrqa/newsqa"].render(row, { prefix: true, variant: "fixed", split: "test" });
+      expect(example!.input).toMatch(/^newsqa question: [^\n]+ context: .*\( CNN \) - - /);
+      expect(example!.input).not.toMatch(/\s\s\s|[\n\t]/);
+      expect(example!.input).toContain(example!.target.trim());
+      expect(example!.references).toContain(example!.target);
+      questions++;
+    }
+  }
+  expect(questions).toBeGreaterThan(5);
+});
