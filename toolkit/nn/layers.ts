@@ -34,7 +34,8 @@ export function rmsNorm(x: tf.Tensor, weight: tf.Tensor, epsilon = 1e-6): tf.Ten
 function normalize(x: tf.Tensor, epsilon: number): tf.Tensor {
   const op = tf.customGrad((input, save) => {
     const source = input as tf.Tensor;
-    const scale = tf.rsqrt(tf.add(tf.mean(tf.square(source), -1, true), epsilon));
+    // Not rsqrt: engines approximate it, and a norm's error goes through every later layer.
+    const scale = tf.div(1, tf.sqrt(tf.add(tf.mean(tf.square(source), -1, true), epsilon)));
     const value = tf.mul(source, scale);
     (save as tf.GradSaveFunc)([value, scale]);
     return {
@@ -80,7 +81,8 @@ export function mergeHeads(x: tf.Tensor): tf.Tensor {
 }
 
 /**
- * softmax(Q·Kᵀ·scale + bias)·V.
+ * softmax(Q·Kᵀ·scale + bias)·V. The division by the softmax's sum comes after the product with V, where rows are D
+ * long instead of S: less work, and the order of rounding of the fused kernels that reference numbers are made with.
  * @param query [B, K, Q, D]
  * @param key [B, K, S, D]
  * @param value [B, K, S, D]
@@ -99,7 +101,20 @@ export function attend(
   let scores: tf.Tensor = tf.matMul(query, key, false, true);
   if (scale !== 1) scores = tf.mul(scores, scale);
   if (bias) scores = tf.add(scores, bias);
-  return tf.matMul(dropout(tf.softmax(scores)), value);
+  const weights = shiftedExp(scores);
+  // Dropout scales weights one by one, so it may come before the division by their sum.
+  return tf.mul(tf.matMul(dropout(weights), value), tf.div(1, tf.sum(weights, -1, true)));
+}
+
+/** exp(x − max x) over the last axis. The maximum cancels out in a softmax, so it gets no gradient. */
+function shiftedExp(x: tf.Tensor): tf.Tensor {
+  const op = tf.customGrad((input, save) => {
+    const scores = input as tf.Tensor;
+    const value = tf.exp(tf.sub(scores, tf.max(scores, -1, true)));
+    (save as tf.GradSaveFunc)([value]);
+    return { value, gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(dy, saved[0]!) };
+  });
+  return op(x);
 }
 
 /** Mask of 1 and 0, [B, S] → additive [B, 1, 1, S] of 0 and a large negative number. */
