@@ -21,7 +21,7 @@ export interface EncodeDatasetOptions {
   /** In tokens, `</s>` included; default: the dataset's. Prompt slots are not counted. */
   readonly maxInputLength?: number;
   readonly maxTargetLength?: number;
-  /** Worker threads; default: one less than the cores, at most 8, and none for small tables. */
+  /** Worker threads beside this one; default: one less than the cores, at most 15, and none for small tables. */
   readonly workers?: number;
   /** Keep the ids in the cache; default true. */
   readonly cache?: boolean;

@@ -19,3 +19,4 @@ export {
   type MixtureTask,
 } from "./mixture.ts";
 export type { Sampling, StochasticTasks } from "./sampling.ts";
+export { type Verified, verifyPins } from "./verify.ts";

@@ -14,8 +14,11 @@ export interface PoolOptions {
 
 /** Texts per message: some tens of milliseconds of work. */
 const chunk = 2048;
-/** A worker takes a second to read a large vocabulary: not worth it for less. */
-const smallest = 20_000;
+/**
+ * Characters below which no worker is started: reading a large vocabulary and meeting every word anew costs a worker
+ * about a second, in which the calling thread alone encodes some five million characters.
+ */
+const smallest = 20_000_000;
 
 /** Ids of `count` texts. @throws DataError where a worker cannot read the tokenizer. */
 export async function encodeInWorkers(
@@ -24,8 +27,12 @@ export async function encodeInWorkers(
   texts: Iterable<string>,
   options: PoolOptions,
 ): Promise<TokenRows> {
-  const wanted = options.workers ?? (count < smallest ? 0 : Math.min(8, availableParallelism()) - 1);
   const chunks = chunked(texts);
+  // The first chunk tells how long the texts are.
+  const first = chunks.next();
+  let waiting: string[] | null = first.done ? null : first.value;
+  const perText = (waiting ?? []).reduce((sum, text) => sum + text.length, 0) / Math.max(1, waiting?.length ?? 0);
+  const wanted = options.workers ?? (count * perText < smallest ? 0 : Math.min(16, availableParallelism()) - 1);
   const results: TokenRows[] = [];
   let encoded = 0;
   const done = (index: number, rows: TokenRows): void => {
@@ -35,6 +42,9 @@ export async function encodeInWorkers(
   };
   let index = 0;
   const next = (): { index: number; texts: string[] } | null => {
+    const held = waiting;
+    waiting = null;
+    if (held) return { index: index++, texts: held };
     const { value, done: ended } = chunks.next();
     return ended ? null : { index: index++, texts: value };
   };
