@@ -1,5 +1,7 @@
 // The toolkit's public names: what `import … from "bunsen"` gives in a notebook cell, a recipe or another program.
 // Every name is listed; what is not here is not promised.
+import { join } from "node:path";
+
 export * as arrow from "apache-arrow";
 export { DataError, type Dataset, datasetNames, type Example, findDataset, type Split } from "#datasets/index.ts";
 export {
@@ -11,6 +13,7 @@ export {
   loadDataset,
   type Mixture,
 } from "#toolkit/batches/index.ts";
+export { type Grid, gridSteps, runGrid } from "#toolkit/experiments/index.ts";
 export type { Method } from "#toolkit/methods/contract.ts";
 export { findMethod, type MethodName, methodNames, methods } from "#toolkit/methods/methods.ts";
 export { metrics, score } from "#toolkit/metrics/index.ts";
@@ -54,6 +57,7 @@ export {
   valueAndGrads,
 } from "#toolkit/tensor/index.ts";
 export { loadTokenizer, type Tokenizer } from "#toolkit/tokenizers/index.ts";
+export { answer, type OpenRun, openRun } from "#toolkit/training/answer.ts";
 export {
   ConfigError,
   type LogRow,
@@ -69,3 +73,6 @@ export {
   TrainingError,
   train,
 } from "#toolkit/training/index.ts";
+
+/** The toy backbone of the mini benchmark: a folder with config.json, model.safetensors and tokenizer.json. */
+export const miniBackbone: string = join(import.meta.dirname, "../datasets/mini/backbone");

@@ -2,17 +2,10 @@
 // or logged here, and no method, optimiser or engine is named. The loop (loop.ts) calls what `createStep` compiles.
 import type { Batch } from "#toolkit/batches/contract.ts";
 import type { Method, Parameters, PortContext } from "#toolkit/methods/contract.ts";
+import { distillationLosses, teacherPorts } from "#toolkit/methods/distillation.ts";
 import type { Ports } from "#toolkit/models/contract.ts";
-import { type Forward, forward, type T5Model } from "#toolkit/models/t5/index.ts";
-import {
-  clipByGlobalNorm,
-  globalNorm,
-  klDivergence,
-  meanSquaredError,
-  type Named,
-  type Optimizer,
-  type OptimizerState,
-} from "#toolkit/nn/index.ts";
+import { forward, type T5Model } from "#toolkit/models/t5/index.ts";
+import { clipByGlobalNorm, globalNorm, type Named, type Optimizer, type OptimizerState } from "#toolkit/nn/index.ts";
 import {
   type Compiled,
   compile,
@@ -81,32 +74,6 @@ export function toTensors(batch: Batch): BatchTensors {
   };
 }
 
-/**
- * Mean squared difference of what student and teacher make of a batch: of the last hidden states of both stacks, or of
- * every layer's output averaged. The embeddings themselves are left out: they hold the prompts, which shall differ.
- */
-function hiddenLoss(student: Forward, teacher: Forward, labels: tf.Tensor, layers: "last" | "all"): tf.Tensor {
-  const picked = <T>(states: readonly T[]): readonly T[] => (layers === "last" ? states.slice(-1) : states.slice(1));
-  const pairs = (a: readonly tf.Tensor[], b: readonly tf.Tensor[], weights: tf.Tensor): tf.Tensor[] =>
-    picked(a).map((state, index) => meanSquaredError(state, picked(b)[index]!, weights));
-  const length = student.decoderHiddenStates.at(-1)!.shape[1]!;
-  const front = length - labels.shape[1]!;
-  const counted = tf.cast(tf.greaterEqual(labels, tf.scalar(0, "int32")), "float32");
-  // A decoder prompt of the student has no counterpart at the teacher's: only text positions count.
-  const decoderStates = (states: readonly tf.Tensor[]): tf.Tensor[] =>
-    states.map((state) => {
-      const extra = state.shape[1]! - labels.shape[1]!;
-      return extra > 0 ? tf.slice(state, [0, extra, 0], [-1, labels.shape[1]!, -1]) : state;
-    });
-  const decoder = pairs(
-    front > 0 ? decoderStates(student.decoderHiddenStates) : student.decoderHiddenStates,
-    teacher.decoderHiddenStates,
-    counted,
-  );
-  const encoder = pairs(student.encoder.hiddenStates, teacher.encoder.hiddenStates, student.encoder.mask);
-  return tf.div(tf.addN([...encoder, ...decoder]), encoder.length + decoder.length);
-}
-
 /** Compiled pieces of a step. `full` does everything at once; the other three serve accumulation over several parts. */
 export interface Step {
   full(
@@ -155,7 +122,7 @@ export function createStep(setup: StepSetup): Step {
             inputIds: batch.inputIds,
             attentionMask: batch.attentionMask,
             labels: batch.labels,
-            ports: { encoderPrompt: tf.gather(teachers.prompts, batch.taskIds as tf.Tensor1D) },
+            ports: teacherPorts(teachers.prompts, batch.taskIds),
           });
     const { value, grads, aux } = valueAndGrads((trainable: Named) => {
       const all = { ...frozen, ...trainable };
@@ -173,9 +140,12 @@ export function createStep(setup: StepSetup): Step {
       const parts: Record<string, tf.Tensor> = { lm: out.loss };
       let total: tf.Tensor = out.loss;
       if (taught !== undefined && teachers !== undefined) {
-        const counted = tf.cast(tf.greaterEqual(batch.labels, tf.scalar(0, "int32")), "float32");
-        parts.logits = klDivergence(taught.logits, out.logits, counted, teachers.temperature);
-        parts.hidden = hiddenLoss(out, taught, batch.labels, teachers.hiddenLayers);
+        const terms = distillationLosses(taught, out, batch.labels, {
+          temperature: teachers.temperature,
+          layers: teachers.hiddenLayers,
+        });
+        parts.logits = terms.logits;
+        parts.hidden = terms.hidden;
         const distilled = tf.add(tf.mul(parts.logits, teachers.logits), tf.mul(parts.hidden, teachers.hidden));
         total = tf.add(total, tf.mul(distilled, teachers.weight));
       }

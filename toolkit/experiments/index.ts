@@ -1,0 +1,2 @@
+// Public names of the experiments room.
+export { type Grid, gridSteps, runGrid, runName } from "./grid.ts";
