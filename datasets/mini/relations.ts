@@ -20,10 +20,10 @@ export function paraphrase(draw: Draw): Pair {
   };
 }
 
-/** Two facts that share the rest, but differ in two of who, what was done, to which thing and where. */
+/** Two facts that share the rest, but differ in three of who, what was done, to which thing and where. */
 export function lookalike(draw: Draw): Pair {
   const fact = drawFact(draw);
-  const slots = draw.sample<Slot>(["person", "action", "thing", "place"], 2);
+  const slots = draw.sample<Slot>(["person", "action", "thing", "place"], 3);
   return { first: say(fact, draw, anyOrder(draw)), second: say(changed(fact, slots, draw), draw, anyOrder(draw)) };
 }
 
@@ -44,10 +44,10 @@ export function contradicted(draw: Draw): Pair {
   };
 }
 
-/** The second is about another person or another thing: it neither follows nor is excluded. */
+/** The second is about another person, deed and thing: it neither follows nor is excluded. */
 export function unrelated(draw: Draw): Pair {
   const fact = drawFact(draw);
-  const slots = draw.sample<Slot>(["person", "action", "thing"], 2);
+  const slots: readonly Slot[] = ["person", "action", "thing"];
   const without = draw.sample<Slot>(["quality", "place", "time"], 2);
   return {
     first: say(fact, draw, anyOrder(draw)),

@@ -45,9 +45,12 @@ const WRITERS: Readonly<Record<Kind, (draw: Draw) => readonly [beginning: string
     return [joined(first, second), joined("these agree in", NUMBERS[shared]!, "of five .")];
   },
   question: (draw) => {
-    const facts = drawFacts(draw, 1 + draw.below(3));
+    // Sometimes two questions about the same facts: the more answers to copy, the sooner copying is learned.
+    const facts = drawFacts(draw, 1 + draw.below(2));
     const told = facts.map((fact) => say(fact, draw, { order: draw.pick(ORDERS) })).join(" ");
+    const first = ask(draw.pick(facts), draw);
     const { question, answer } = ask(draw.pick(facts), draw);
+    if (draw.chance(0.5)) return [joined(told, first.question, first.answer, ".", question), `${answer} .`];
     return draw.chance(0.5) ? [joined(told, question), `${answer} .`] : [joined(question, told), `${answer} .`];
   },
   review: (draw) => {

@@ -103,7 +103,7 @@ export interface SayOptions {
   readonly order?: Order;
   /** Slots left unsaid: any of quality, place, time. */
   readonly without?: readonly Slot[];
-  /** Use a random word of each concept, not its usual one. */
+  /** Now and then use another word of a concept than its usual one. */
   readonly synonyms?: boolean;
   /** Say that it did not happen. */
   readonly negated?: boolean;
@@ -111,7 +111,8 @@ export interface SayOptions {
 
 /** One sentence about a fact, lower-cased, its full stop set off by a space: "the cook found the red hat at noon ." */
 export function say(fact: Fact, draw: Draw, options: SayOptions = {}): string {
-  const word = (slot: Slot): string => (options.synonyms ? draw.pick(fact[slot]) : fact[slot][0]);
+  // Rare enough that two sentences about one fact share most of their words: a very small model must be able to see it.
+  const word = (slot: Slot): string => (options.synonyms && draw.chance(0.3) ? draw.pick(fact[slot]) : fact[slot][0]);
   const optional = (slot: Slot): string => (options.without?.includes(slot) ? "" : word(slot));
   const order = options.order ?? "active";
   const person = `the ${word("person")}`;
