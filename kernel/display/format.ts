@@ -7,7 +7,7 @@ import { plainText } from "./plain.ts";
 import { symbolFormatter } from "./symbol.ts";
 import { tableFormatter, vectorFormatter } from "./table.ts";
 import { tensorFormatter } from "./tensor.ts";
-import { completeVega, vegaFormatter } from "./vega.ts";
+import { vegaFormatter } from "./vega.ts";
 
 export type { Bundle, Formatter, MimeBundle };
 
@@ -26,21 +26,30 @@ export const formatters: readonly Formatter[] = [
 ];
 
 /**
- * The bundle of any value. Primitives and plain objects are answered without a promise. A bundle whose data is empty
- * means that the value is not to be shown at all.
+ * The bundle of any value. Most are answered without a promise, so that what a cell shows and what it prints keep their
+ * order; plots, JSX, images that must be read, and display methods that are asynchronous take one. A bundle whose data is
+ * empty means that the value is not to be shown at all.
  *
- * @throws what a value's own `Symbol.for("Jupyter.display")`, `toSpec` or component throws (as a rejection).
+ * @throws what a value's own `Symbol.for("Jupyter.display")`, `toSpec` or component throws.
  */
 export function formatValue(value: unknown): Bundle | Promise<Bundle> {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return plainBundle(value);
-  const candidates = formatters.filter((formatter) => matchesSafely(formatter, value));
-  return candidates.length === 0 ? plainBundle(value) : formatWith(candidates, value);
+  for (const [index, formatter] of formatters.entries()) {
+    if (!matchesSafely(formatter, value)) continue;
+    const bundle = formatter.format(value);
+    if (bundle instanceof Promise) return formatLater(bundle, index, value);
+    if (bundle !== null) return bundle;
+  }
+  return plainBundle(value);
 }
 
-async function formatWith(candidates: readonly Formatter[], value: object): Promise<Bundle> {
-  for (const formatter of candidates) {
-    const bundle = await formatter.format(value);
-    if (bundle !== null) return formatter === symbolFormatter ? completeVega(bundle) : bundle;
+/** Goes on where a formatter's answer must be waited for. */
+async function formatLater(first: Promise<Bundle | null>, index: number, value: object): Promise<Bundle> {
+  const bundle = await first;
+  if (bundle !== null) return bundle;
+  for (const formatter of formatters.slice(index + 1)) {
+    const next = matchesSafely(formatter, value) ? await formatter.format(value) : null;
+    if (next !== null) return next;
   }
   return plainBundle(value);
 }

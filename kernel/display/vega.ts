@@ -83,13 +83,20 @@ function plotTitle(spec: Readonly<Record<string, unknown>>, dialect: VegaDialect
   return typeof lines === "string" ? `${name}: ${lines}` : name;
 }
 
+const vegaMime = /^application\/vnd\.(vega|vegalite)\.v(\d+)[.+]json$/;
+
+/** Whether a bundle has a Vega type under any of its names. */
+export function holdsVega(data: Readonly<Record<string, unknown>>): boolean {
+  return Object.keys(data).some((mime) => vegaMime.test(mime));
+}
+
 /**
  * For bundles made by hand or by the symbol: a Vega type under any of the names in use (`vnd.vegalite.v6+json`,
  * Altair's `vnd.vegalite.v6.json`) is moved to the one Lab knows, and the drawings are added where they are missing.
  */
 export async function completeVega(bundle: Bundle): Promise<Bundle> {
   for (const [mime, spec] of Object.entries(bundle.data)) {
-    const match = /^application\/vnd\.(vega|vegalite)\.v(\d+)[.+]json$/.exec(mime);
+    const match = vegaMime.exec(mime);
     if (match === null) continue;
     const schema = `https://vega.github.io/schema/${match[1] === "vega" ? "vega" : "vega-lite"}/v${match[2]}.json`;
     const full = typeof spec === "object" && spec !== null ? { $schema: schema, ...spec } : null;

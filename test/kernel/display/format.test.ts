@@ -71,8 +71,8 @@ describe("the table of formatters", () => {
 });
 
 describe("the display symbol", () => {
-  const show = (returned: unknown): Promise<Bundle> =>
-    Promise.resolve(formatValue({ [Symbol.for("Jupyter.display")]: () => returned }));
+  const show = async (returned: unknown): Promise<Bundle> =>
+    formatValue({ [Symbol.for("Jupyter.display")]: () => returned });
 
   test("may be asynchronous, and may give metadata", async () => {
     const bundle = await show(
@@ -80,6 +80,10 @@ describe("the display symbol", () => {
     );
     expect(bundle.data["text/html"]).toBe("x");
     expect(bundle.metadata).toEqual({ "text/html": { isolated: true } });
+  });
+
+  test("is answered without a promise where the method is not asynchronous", () => {
+    expect(formatValue(displayed)).toMatchObject({ data: { "text/html": "<b>mine</b>" } });
   });
 
   test("turns bytes into base64 and checks JSON types", async () => {
@@ -95,7 +99,7 @@ describe("the display symbol", () => {
         throw new RangeError("mine");
       },
     };
-    await expect(formatValue(value)).rejects.toThrow("mine");
+    expect(() => formatValue(value)).toThrow("mine");
   });
 
   test("says what was expected where the bundle is none", async () => {
