@@ -152,7 +152,9 @@ export function tokenizerFromBytes(bytes: Uint8Array, path: string): Tokenizer {
           );
         if (!skipSpecialTokens || !special.has(id)) kept.push(id);
       }
-      return kept.length === 0 ? "" : hub.decode(kept, { skip_special_tokens: skipSpecialTokens });
+      // The library would by default also take the space in front of "." and "n't" away, which the text may have had.
+      const options = { skip_special_tokens: skipSpecialTokens, clean_up_tokenization_spaces: false };
+      return kept.length === 0 ? "" : hub.decode(kept, options);
     },
     tokenToId: idOf,
   };

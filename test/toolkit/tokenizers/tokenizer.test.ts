@@ -102,6 +102,11 @@ describe.skipIf(!hasShared)("with the real T5 tokenizer", () => {
     expect([...t5.encode("a \ud800 b")]).toEqual([...t5.encode("a \ufffd b")]);
   });
 
+  it("decodes to the text that was encoded, spaces before punctuation and all", () => {
+    for (const text of ["it 's a charming , often affecting journey .", "what ? do n't", "3.0", "( 1994 - 2001 )"])
+      expect(t5.decode(t5.encode(text))).toBe(text);
+  });
+
   it("names an id outside the vocabulary", () => {
     expect(() => t5.decode([5, 40000])).toThrow(/Token id 40000 at position 1 is outside the vocabulary of 32100/);
     expect(t5.decode([])).toBe("");
