@@ -90,5 +90,40 @@ function mendKernels(): void {
       call.attrs,
       call.backend as never,
     ) as tf.TensorInfo;
-  mend("BatchMatMul", ({ inputs }) => (inputs.a as tf.TensorInfo).shape.includes(0), onHost);
+  const isEmpty = ({ inputs }: KernelCall): boolean => (inputs.a as tf.TensorInfo).shape.includes(0);
+  mend(
+    "BatchMatMul",
+    (call) => isEmpty(call) || isTransposedMatrix(call),
+    (call) => (isEmpty(call) ? onHost(call) : transposeFirst(call)),
+  );
+}
+
+/** The backend's plain original, for what `transposeFirst` passes on. */
+const plainMatMul: tf.KernelFunc | undefined = tf.getKernel("BatchMatMul", "wasm")?.kernelFunc;
+
+/** A product of two matrices, one of them transposed: the backend has its fast path for untransposed ones only. */
+function isTransposedMatrix({ inputs, attrs }: KernelCall): boolean {
+  const { transposeA, transposeB } = attrs as { transposeA?: boolean; transposeB?: boolean };
+  const { a, b } = inputs as { a: tf.TensorInfo; b: tf.TensorInfo };
+  const single = (x: tf.TensorInfo): boolean => x.shape.slice(0, -2).every((size) => size === 1);
+  return (transposeA === true || transposeB === true) && single(a) && single(b);
+}
+
+/** Transposing costs as much as reading the matrix once; the slow path costs five to nine times the product. */
+function transposeFirst(call: KernelCall): tf.TensorInfo {
+  const { transposeA, transposeB } = call.attrs as { transposeA?: boolean; transposeB?: boolean };
+  const { a, b } = call.inputs as { a: tf.TensorInfo; b: tf.TensorInfo };
+  const transpose = tf.getKernel("Transpose", "wasm")!.kernelFunc;
+  const transposed = (x: tf.TensorInfo): tf.TensorInfo => {
+    const perm = x.shape.map((_, axis) => axis);
+    perm.push(...perm.splice(-2).reverse());
+    return transpose({ ...call, inputs: { x }, attrs: { perm } }) as tf.TensorInfo;
+  };
+  const [left, right] = [transposeA ? transposed(a) : a, transposeB ? transposed(b) : b];
+  const attrs = { ...call.attrs, transposeA: false, transposeB: false };
+  const result = plainMatMul!({ ...call, inputs: { a: left, b: right }, attrs }) as tf.TensorInfo;
+  for (const made of [left, right]) {
+    if (made !== a && made !== b) (call.backend as tf.KernelBackend).disposeData(made.dataId);
+  }
+  return result;
 }
