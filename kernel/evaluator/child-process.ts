@@ -1,11 +1,9 @@
-// The evaluator that the session talks to: owns the child process that runs cells, reads its frames and its native output,
-// stops it, and starts it again when it dies. Not here: transforming or running code (child/), nor Jupyter's protocol.
+// The evaluator that the session talks to: gives cells to the child process, collects what comes back, stops what runs, and
+// starts the process again when it ends. Not here: transforming or running code (child/), nor Jupyter's protocol.
 
-import { randomBytes } from "node:crypto";
-import { readFileSync, writeSync } from "node:fs";
-import { join } from "node:path";
-import type { Subprocess } from "bun";
-import { type Command, type Frame, FrameDecoder, markPrefix } from "./frames.ts";
+import type { Command, Frame } from "./frames.ts";
+import { Interrupts } from "./interrupts.ts";
+import { Life, type LifeListener, type StreamName } from "./life.ts";
 import type {
   CellRequest,
   CellResult,
@@ -14,385 +12,275 @@ import type {
   Evaluator,
   EvaluatorOptions,
   MimeBundle,
-  Output,
   RuntimeProperty,
 } from "./port.ts";
+import { descendants, signalProcess } from "./process-tree.ts";
 
-const CHILD: string = join(import.meta.dir, "child/main.ts");
-
-/** After the first interrupt, how long until it is said that the work cannot be stopped. */
-const STUBBORN_MS = 2_000;
-/** A signal that came between two guards did nothing: it is sent again while the child has not answered. */
-const RESEND_MS: readonly number[] = [15, 40, 90, 200, 500, 1_000];
+/** Native text is held back this long to be joined with what follows. */
 const NATIVE_HOLD_MS = 10;
-const QUESTION_MS = 100;
+const NATIVE_HOLD_LENGTH = 64 * 1024;
+/** How long a question about live values may take; a busy child answers none. */
+const QUESTION_MS = 60;
 
-type StreamName = "stdout" | "stderr";
-
-/** A cell or comm handler that the child has been given. */
-interface Task {
+/** A cell, or a comm message, that the child has been given. */
+export interface Task {
   readonly sequence: number;
-  readonly request: CellRequest | null;
+  /** msg_id of its request. */
   readonly cell: string;
-  readonly main: boolean;
-  /** Its result, while the marks of both streams are awaited. */
+  /** Null for a comm message. */
+  readonly request: CellRequest | null;
+  readonly isMain: boolean;
+  /** Its end, while the marks of both native streams are awaited. */
   frame: Extract<Frame, { type: "result" | "comm_done" }> | null;
   readonly settle: (result: CellResult) => void;
 }
 
-/** One life of the child. */
-interface Life {
-  readonly process: Subprocess;
-  readonly nonce: string;
-  readonly answers: number;
-  readonly tasks: Map<number, Task>;
-  readonly questions: Map<number, (frame: Frame | null) => void>;
-  readonly native: Record<StreamName, NativeStream>;
-  over: boolean;
-}
+const LOST = "variables, imports and open resources of earlier cells are lost";
 
-interface NativeStream {
-  /** Bytes that may be the beginning of a mark. */
-  rest: string;
-  text: string;
-  mark: number;
-  readonly decoder: TextDecoder;
-}
-
-/** Why a process ended, in words. */
-function describeEnd(process: Subprocess): string {
-  if (process.signalCode !== null) {
-    const words: Record<string, string> = {
-      SIGABRT: "it aborted",
-      SIGSEGV: "a segmentation fault",
-      SIGBUS: "a bus error",
-      SIGILL: "an illegal instruction, which Bun also raises when it runs out of memory or panics",
-      SIGTRAP: "a trap, which Bun also raises when it runs out of memory or panics",
-      SIGKILL: "it was killed, as by the system when memory runs out",
-      SIGFPE: "an arithmetic fault in native code",
-      SIGTERM: "it was told to end",
-    };
-    const why = words[process.signalCode];
-    return `signal ${process.signalCode}${why === undefined ? "" : ` (${why})`}`;
-  }
-  return `exit code ${process.exitCode ?? "unknown"}`;
-}
-
-class ChildEvaluator implements Evaluator {
+class ChildEvaluator implements Evaluator, LifeListener {
   readonly #options: EvaluatorOptions;
-  #life: Life;
+  readonly #tasks: Map<number, Task> = new Map();
+  readonly #questions: Map<number, (frame: Frame | null) => void> = new Map();
+  readonly #interrupts: Interrupts;
+  readonly #blockingInputs: Set<number> = new Set();
+  #life: Life | null = null;
   #sequence = 0;
-  #disposed = false;
+  #isDisposed = false;
   /** Said before the output of the next cell. */
   #notice: string | null = null;
+  #isRestarting = false;
   #latestCell = "";
-  #interrupts: { told: boolean; tasks: Set<Task>; timers: Set<ReturnType<typeof setTimeout>> } | null = null;
+  readonly #native: Record<StreamName, { text: string; mark: number }> = {
+    stdout: { text: "", mark: 0 },
+    stderr: { text: "", mark: 0 },
+  };
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
-    this.#life = this.#spawn();
+    this.#interrupts = new Interrupts({
+      say: (cell, text) => options.onOutput({ type: "stream", cell, name: "stderr", text }),
+      isPending: (task) => this.#tasks.has(task.sequence),
+      restart: () => this.#restart(),
+    });
+    this.#start();
   }
 
   get pid(): number | null {
-    return this.#life.over ? null : this.#life.process.pid;
+    return this.#life === null || this.#life.over ? null : this.#life.pid;
   }
 
-  #spawn(): Life {
-    const nonce = randomBytes(12).toString("hex");
-    const life: { current: Life | null } = { current: null };
-    const process_ = Bun.spawn([process.execPath, "--no-install", CHILD, this.#options.cwd, nonce], {
-      cwd: this.#options.cwd,
-      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
-      serialization: "advanced",
-      ipc: () => {},
-      onExit: () => {
-        if (life.current !== null) this.#onExit(life.current);
-      },
-    });
-    const stream = (): NativeStream => ({ rest: "", text: "", mark: 0, decoder: new TextDecoder() });
-    const stdio = process_.stdio as unknown as (number | null)[];
-    const made: Life = {
-      process: process_,
-      nonce,
-      answers: stdio[4] as number,
-      tasks: new Map(),
-      questions: new Map(),
-      native: { stdout: stream(), stderr: stream() },
-      over: false,
-    };
-    life.current = made;
-    const frames = new FrameDecoder();
-    void Bun.connect({
-      fd: stdio[3] as number,
-      socket: {
-        data: (_socket: unknown, chunk: Uint8Array): void => {
-          for (const frame of frames.push(chunk)) this.#onFrame(made, frame);
-        },
-      },
-    } as never);
-    void this.#readNative(made, "stdout", process_.stdout as ReadableStream<Uint8Array>);
-    void this.#readNative(made, "stderr", process_.stderr as ReadableStream<Uint8Array>);
-    return made;
+  /** Starts the child; where that fails, the next cell says why and tries again. */
+  #start(): string | null {
+    try {
+      this.#life = new Life(this.#options.cwd, this);
+      return null;
+    } catch (error) {
+      this.#life = null;
+      const why = `The process that runs cells cannot be started in ${this.#options.cwd}: ${error instanceof Error ? error.message : String(error)}`;
+      this.#options.onLog(why);
+      return why;
+    }
   }
 
-  #send(life: Life, command: Command): void {
-    if (!life.over) life.process.send(command);
-  }
-
-  #onFrame(life: Life, frame: Frame): void {
+  onFrame(life: Life, frame: Frame): void {
+    if (life !== this.#life) return;
     switch (frame.type) {
       case "ready":
         return;
       case "result":
       case "comm_done": {
-        const task = life.tasks.get(frame.sequence);
+        const task = this.#tasks.get(frame.sequence);
         if (task !== undefined) task.frame = frame;
-        this.#settleReady(life);
+        this.#settleReady();
         return;
       }
       case "properties":
       case "inspected":
       case "interrupt_seen":
-        life.questions.get(frame.sequence)?.(frame);
-        life.questions.delete(frame.sequence);
+        this.#questions.get(frame.sequence)?.(frame);
+        this.#questions.delete(frame.sequence);
+        return;
+      case "input_request":
+        if (frame.inputId < 0) this.#blockingInputs.add(frame.inputId);
+        this.#options.onOutput(frame);
         return;
       default:
         this.#options.onOutput(frame);
     }
   }
 
-  async #readNative(life: Life, name: StreamName, readable: ReadableStream<Uint8Array>): Promise<void> {
-    const stream = life.native[name];
-    const prefix = markPrefix(life.nonce);
-    for await (const chunk of readable) {
-      stream.rest += stream.decoder.decode(chunk, { stream: true });
-      for (;;) {
-        const at = stream.rest.indexOf(prefix);
-        if (at < 0) break;
-        const end = stream.rest.indexOf("\u0007", at);
-        if (end < 0) break;
-        this.#addNative(life, name, stream.rest.slice(0, at));
-        stream.mark = Math.max(stream.mark, Number(stream.rest.slice(at + prefix.length, end)));
-        stream.rest = stream.rest.slice(end + 1);
-        this.#flushNative(life);
-        this.#settleReady(life);
-      }
-      // A mark may be cut in two by the pipe: what could begin one waits.
-      const begin = stream.rest.lastIndexOf("\u001b");
-      const keep =
-        begin >= 0 && (stream.rest.slice(begin).startsWith(prefix) || prefix.startsWith(stream.rest.slice(begin)));
-      const whole = keep ? begin : stream.rest.length;
-      this.#addNative(life, name, stream.rest.slice(0, whole));
-      stream.rest = stream.rest.slice(whole);
-    }
-  }
-
-  #addNative(life: Life, name: StreamName, text: string): void {
-    if (text === "") return;
-    const stream = life.native[name];
-    if (stream.text === "") setTimeout(() => this.#flushNative(life), NATIVE_HOLD_MS);
+  onNative(life: Life, name: StreamName, text: string): void {
+    if (life !== this.#life) return;
+    const stream = this.#native[name];
+    if (stream.text === "") setTimeout(() => this.#flushNative(), NATIVE_HOLD_MS);
     stream.text += text;
-    if (stream.text.length > 64 * 1024) this.#flushNative(life);
+    if (stream.text.length >= NATIVE_HOLD_LENGTH) this.#flushNative();
   }
 
-  /** Native output goes to the cell that runs when it arrives, else to the latest. */
-  #flushNative(life: Life): void {
+  onMark(life: Life, name: StreamName, sequence: number): void {
+    if (life !== this.#life) return;
+    this.#flushNative();
+    this.#native[name].mark = Math.max(this.#native[name].mark, sequence);
+    this.#settleReady();
+  }
+
+  /** Native output goes to the cell that runs when it arrives (the main shell's, if there are several), else to the latest. */
+  #flushNative(): void {
     for (const name of ["stdout", "stderr"] as const) {
-      const stream = life.native[name];
+      const stream = this.#native[name];
       if (stream.text === "") continue;
       const { text } = stream;
       stream.text = "";
       let cell = this.#latestCell;
-      for (const task of life.tasks.values()) if (task.main) cell = task.cell;
+      for (const task of this.#tasks.values()) if (task.isMain) cell = task.cell;
       this.#options.onOutput({ type: "stream", cell, name, text });
     }
   }
 
-  /** Tasks whose result and marks have all come. */
-  #settleReady(life: Life): void {
-    const { stdout, stderr } = life.native;
-    for (const [sequence, task] of life.tasks) {
+  /** Ends the tasks whose result and marks have all come. */
+  #settleReady(): void {
+    const { stdout, stderr } = this.#native;
+    for (const [sequence, task] of this.#tasks) {
       if (task.frame === null || stdout.mark < sequence || stderr.mark < sequence) continue;
-      life.tasks.delete(sequence);
+      this.#tasks.delete(sequence);
       task.settle(resultOf(task.frame));
     }
   }
 
-  evaluate(cell: CellRequest): Promise<CellResult> {
-    if (this.#disposed) return Promise.resolve(crash("The evaluator has been stopped."));
-    this.#latestCell = cell.id;
-    if (this.#notice !== null) {
-      this.#options.onOutput({ type: "stream", cell: cell.id, name: "stderr", text: this.#notice });
-      this.#notice = null;
+  #give(task: Omit<Task, "frame">, command: Command): void {
+    const problem = this.#life === null ? this.#start() : null;
+    if (this.#life === null || this.#isDisposed) {
+      task.settle(failure(problem ?? "The evaluator has been stopped."));
+      return;
     }
+    this.#tasks.set(task.sequence, { ...task, frame: null });
+    this.#life.send(command);
+  }
+
+  evaluate(cell: CellRequest): Promise<CellResult> {
+    this.#latestCell = cell.id;
     const sequence = ++this.#sequence;
-    const life = this.#life;
-    return new Promise((resolve) => {
-      life.tasks.set(sequence, {
-        sequence,
-        request: cell,
-        cell: cell.id,
-        main: cell.subshellId === null,
-        frame: null,
-        settle: resolve,
-      });
-      this.#send(life, { type: "run", sequence, cell });
+    const isMain = cell.subshellId === null;
+    return new Promise((settle) => {
+      this.#give({ sequence, cell: cell.id, request: cell, isMain, settle }, { type: "run", sequence, cell });
+      if (this.#notice !== null)
+        this.#options.onOutput({ type: "stream", cell: cell.id, name: "stderr", text: this.#notice });
+      this.#notice = null;
     });
   }
 
   comm(cell: string, message: CommMessage, subshellId: string | null): Promise<void> {
     const sequence = ++this.#sequence;
-    const life = this.#life;
     return new Promise((resolve) => {
-      life.tasks.set(sequence, { sequence, request: null, cell, main: false, frame: null, settle: () => resolve() });
-      this.#send(life, { type: "comm", sequence, cell, message, subshellId });
+      this.#give(
+        { sequence, cell, request: null, isMain: false, settle: () => resolve() },
+        { type: "comm", sequence, cell, message, subshellId },
+      );
     });
   }
 
   async interrupt(): Promise<void> {
     const life = this.#life;
-    if (this.#interrupts?.told) {
-      this.#restart(life);
-      return;
-    }
-    const tasks = new Set(life.tasks.values());
-    if (tasks.size === 0) return;
+    if (life === null || life.over) return;
     const sequence = ++this.#sequence;
-    const timers = new Set<ReturnType<typeof setTimeout>>();
-    const round = { told: false, tasks, timers };
-    for (const timer of this.#interrupts?.timers ?? []) clearTimeout(timer);
-    this.#interrupts = round;
-    const pending = (): boolean => [...tasks].some((task) => life.tasks.has(task.sequence));
-    let seen = false;
-    life.questions.set(sequence, () => {
-      seen = true;
-    });
-    signalTree(life.process.pid);
-    this.#send(life, { type: "interrupt", sequence, cells: [...tasks].map((task) => task.cell) });
-    for (const task of tasks) this.#writeAnswer(life, -1, null, task);
-    for (const delay of RESEND_MS) {
-      timers.add(
-        setTimeout(() => {
-          if (!seen && !life.over && pending()) signalTree(life.process.pid);
-        }, delay),
-      );
-    }
-    timers.add(
-      setTimeout(() => {
-        if (life.over || !pending()) {
-          if (this.#interrupts === round) this.#interrupts = null;
-          return;
-        }
-        round.told = true;
-        this.#tellStubborn(life, tasks);
-      }, STUBBORN_MS),
-    );
+    const seen = this.#interrupts.begin(life, [...this.#tasks.values()], this.#latestCell);
+    if (seen === null) return;
+    this.#questions.set(sequence, seen);
+    const cells = [...this.#tasks.values()].map((task) => task.cell);
+    life.send({ type: "interrupt", sequence, cells });
+    for (const inputId of this.#blockingInputs) life.answer(inputId, null);
+    this.#blockingInputs.clear();
     await Promise.resolve();
   }
 
-  #tellStubborn(life: Life, tasks: ReadonlySet<Task>): void {
-    for (const task of tasks) {
-      if (!life.tasks.has(task.sequence)) continue;
-      const first = task.request?.code.trim().split("\n")[0]?.slice(0, 80) ?? "a comm handler";
-      const what = task.request === null ? "a comm handler" : `cell [${task.request.executionCount}] (${first})`;
-      this.#options.onOutput({
-        type: "stream",
-        cell: task.cell,
-        name: "stderr",
-        text: `The interrupt has not stopped ${what}: it is in native code, or in a loop of a library's after an await. Interrupt once more to restart the evaluator; all variables will be lost.\n`,
-      });
-    }
-  }
-
-  #restart(life: Life): void {
-    this.#interrupts = null;
-    this.#options.onLog("The evaluator was restarted by a second interrupt; its state is lost.");
-    this.#notice =
-      "The evaluator was restarted by an interrupt: variables, imports and open resources of earlier cells are lost.\n";
-    for (const pid of descendants(life.process.pid)) kill(pid, "SIGKILL");
-    life.process.kill("SIGKILL");
+  #restart(): void {
+    const life = this.#life;
+    if (life === null || life.over) return;
+    this.#isRestarting = true;
+    for (const pid of descendants(life.pid)) signalProcess(pid, "SIGKILL");
+    void life.kill();
   }
 
   answerInput(inputId: number, value: string): void {
-    if (inputId < 0) this.#writeAnswer(this.#life, inputId, value, null);
-    else this.#send(this.#life, { type: "answer", inputId, value });
+    if (inputId >= 0) this.#life?.send({ type: "answer", inputId, value });
+    else if (this.#blockingInputs.delete(inputId)) this.#life?.answer(inputId, value);
   }
 
-  #writeAnswer(life: Life, inputId: number, value: string | null, _task: Task | null): void {
-    if (life.over || (value === null && inputId === -1)) return;
-    writeSync(life.answers, `${JSON.stringify({ inputId, value })}\n`);
-  }
-
-  async #question(make: (sequence: number) => Command): Promise<Frame | null> {
+  async #ask(make: (sequence: number) => Command): Promise<Frame | null> {
     const life = this.#life;
+    if (life === null || life.over) return null;
     const sequence = ++this.#sequence;
     return await new Promise((resolve) => {
       const timer = setTimeout(() => {
-        life.questions.delete(sequence);
+        this.#questions.delete(sequence);
         resolve(null);
       }, QUESTION_MS);
-      life.questions.set(sequence, (frame) => {
+      this.#questions.set(sequence, (frame) => {
         clearTimeout(timer);
         resolve(frame);
       });
-      this.#send(life, make(sequence));
+      life.send(make(sequence));
     });
   }
 
   async properties(expression: string): Promise<readonly RuntimeProperty[]> {
-    const frame = await this.#question((sequence) => ({ type: "properties", sequence, expression }));
+    const frame = await this.#ask((sequence) => ({ type: "properties", sequence, expression }));
     return frame?.type === "properties" ? frame.properties : [];
   }
 
   async inspect(expression: string): Promise<MimeBundle | null> {
-    const frame = await this.#question((sequence) => ({ type: "inspect", sequence, expression }));
+    const frame = await this.#ask((sequence) => ({ type: "inspect", sequence, expression }));
     return frame?.type === "inspected" ? frame.data : null;
   }
 
-  #onExit(life: Life): void {
-    if (life.over) return;
-    life.over = true;
-    this.#flushNative(life);
-    for (const answer of life.questions.values()) answer(null);
-    const why = describeEnd(life.process);
-    if (this.#disposed) {
-      for (const task of life.tasks.values()) task.settle(crash("The evaluator has been stopped."));
+  onEnd(life: Life): void {
+    if (life !== this.#life) return;
+    this.#flushNative();
+    this.#interrupts.clear();
+    this.#blockingInputs.clear();
+    this.#native.stdout.mark = 0;
+    this.#native.stderr.mark = 0;
+    for (const answer of this.#questions.values()) answer(null);
+    this.#questions.clear();
+    const tasks = [...this.#tasks.values()];
+    this.#tasks.clear();
+    this.#life = null;
+    if (this.#isDisposed) {
+      for (const task of tasks) task.settle(failure("The evaluator has been stopped."));
       return;
     }
-    this.#options.onLog(`The evaluator ended with ${why}; it is started again.`);
-    const wasRestart = this.#notice !== null;
-    const message = wasRestart
-      ? "The evaluator was restarted by an interrupt; variables are lost."
-      : `The process that runs cells ended with ${why}. It has been started again; variables are lost.`;
-    if (life.tasks.size === 0) this.#notice ??= `${message}\n`;
-    this.#life = this.#spawn();
-    for (const task of life.tasks.values()) {
-      const result = crash(message);
-      if (result.status === "error" && !task.request?.silent) {
-        const { ename, evalue, traceback } = result;
-        this.#options.onOutput({ type: "error", cell: task.cell, ename, evalue, traceback } satisfies Output);
-      }
+    const how = this.#isRestarting ? "was restarted by a second interrupt" : `ended with ${life.end}`;
+    const message = `The process that runs cells ${how}: ${LOST}.`;
+    this.#options.onLog(message);
+    // Where no cell could say it, and after a restart, the next one does.
+    if (this.#isRestarting || tasks.length === 0) this.#notice = `${message}\n`;
+    this.#isRestarting = false;
+    // One that never got as far as taking commands would end again: it is tried with the next cell.
+    if (life.ready) this.#start();
+    for (const task of tasks) {
+      const result = failure(message);
+      if (task.request?.silent === false) this.#options.onOutput({ type: "error", cell: task.cell, ...told(result) });
       task.settle(result);
     }
-    life.tasks.clear();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    if (this.#disposed) return;
-    this.#disposed = true;
-    for (const timer of this.#interrupts?.timers ?? []) clearTimeout(timer);
-    this.#life.process.kill("SIGKILL");
-    await this.#life.process.exited;
+    if (this.#isDisposed) return;
+    this.#isDisposed = true;
+    this.#interrupts.clear();
+    await this.#life?.kill();
   }
 }
 
-function crash(evalue: string): CellResult {
-  return {
-    status: "error",
-    ename: "EvaluatorExited",
-    evalue,
-    traceback: [`\u001b[31m\u001b[1mEvaluatorExited\u001b[0m: ${evalue}`],
-  };
+type Failure = Extract<CellResult, { status: "error" }>;
+
+function failure(evalue: string): Failure {
+  const ename = "EvaluatorEnded";
+  return { status: "error", ename, evalue, traceback: [`\u001b[31m\u001b[1m${ename}\u001b[0m: ${evalue}`] };
+}
+
+function told({ ename, evalue, traceback }: Failure): Pick<Failure, "ename" | "evalue" | "traceback"> {
+  return { ename, evalue, traceback };
 }
 
 function resultOf(frame: Extract<Frame, { type: "result" | "comm_done" }>): CellResult {
@@ -401,34 +289,6 @@ function resultOf(frame: Extract<Frame, { type: "result" | "comm_done" }>): Cell
   return status === "ok"
     ? { status, userExpressions, payload }
     : { status, ename, evalue, traceback, userExpressions, payload };
-}
-
-function kill(pid: number, signal: NodeJS.Signals): void {
-  try {
-    process.kill(pid, signal);
-  } catch {
-    // It has ended meanwhile.
-  }
-}
-
-/** Processes started by `pid` and theirs, from /proc; none where there is no /proc. */
-function descendants(pid: number): number[] {
-  try {
-    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, "utf8")
-      .trim()
-      .split(/\s+/)
-      .filter(Boolean)
-      .map(Number);
-    return children.flatMap((child) => [child, ...descendants(child)]);
-  } catch {
-    return [];
-  }
-}
-
-/** SIGINT to a process and all that it has started, as a terminal's Ctrl-C would. */
-function signalTree(pid: number): void {
-  for (const child of descendants(pid)) kill(child, "SIGINT");
-  kill(pid, "SIGINT");
 }
 
 export const createEvaluator: CreateEvaluator = (options) => new ChildEvaluator(options);

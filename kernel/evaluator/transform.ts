@@ -6,11 +6,13 @@
 // cell ends in an expression, else undefined. It calls the object `__bunsen__` (child/script-runtime.ts).
 
 import { originalPositionFor, TraceMap } from "@jridgewell/trace-mapping";
-import MagicString from "magic-string";
 import { transformSync } from "oxc-transform";
+import { nameOf, need, node, nodes } from "../syntax/nodes.ts";
 import { parseCell, parseJavaScript, type SyntaxProblem } from "../syntax/parse.ts";
 import { type LineColumn, lineColumn } from "../syntax/positions.ts";
-import { isNode, type SyntaxNode, walk } from "../syntax/walk.ts";
+import type { SyntaxNode } from "../syntax/walk.ts";
+import { lowerDecorators } from "./decorators.ts";
+import { HELPER, isHoisted, isNothing, Rewriter, rewriteTop } from "./rewriter.ts";
 
 /** A runnable cell. */
 export interface TransformedCell {
@@ -24,38 +26,20 @@ export interface TransformedCell {
   originalPosition(position: LineColumn): LineColumn | null;
 }
 
+/** What a session of cells has made of the global names so far. */
+export interface TransformContext {
+  /** Names of built-in globals: a cell that declares one shadows it for cells, instead of replacing it for every library. */
+  readonly builtIns: ReadonlySet<string>;
+  /** Built-in names that earlier cells have declared. */
+  readonly shadowed: ReadonlySet<string>;
+}
+
+const NOTHING_SHADOWED: TransformContext = { builtIns: new Set(), shadowed: new Set() };
+
 /** A cell that cannot be parsed. */
 export interface RejectedCell {
   readonly ok: false;
   readonly problems: readonly SyntaxProblem[];
-}
-
-/** What the script calls its helpers by. */
-export const HELPER = "__bunsen__";
-
-function node(parent: SyntaxNode, key: string): SyntaxNode | null {
-  const value = parent[key];
-  return isNode(value) ? value : null;
-}
-
-function need(parent: SyntaxNode, key: string): SyntaxNode {
-  const found = node(parent, key);
-  if (found === null) throw new Error(`The parser gave a ${parent.type} without "${key}".`);
-  return found;
-}
-
-function list(parent: SyntaxNode, key: string): (SyntaxNode | null)[] {
-  const value = parent[key];
-  return Array.isArray(value) ? value.map((item) => (isNode(item) ? item : null)) : [];
-}
-
-function nodes(parent: SyntaxNode, key: string): SyntaxNode[] {
-  return list(parent, key).filter((item) => item !== null);
-}
-
-/** The name of an identifier or of a string-named import or export. */
-function nameOf(identifier: SyntaxNode): string {
-  return String(identifier.type === "Literal" ? identifier.value : identifier.name);
 }
 
 /** What the TypeScript tree alone can tell. */
@@ -101,290 +85,6 @@ function asObjectLiteral(code: string): string | null {
   return problems.length === 0 && program.body.length === 1 ? wrapped : null;
 }
 
-/** The edits of one cell's JavaScript. Text is inserted around nodes, outer nodes first. */
-class Rewriter {
-  readonly text: MagicString;
-  readonly names = new Set<string>();
-  readonly vars = new Set<string>();
-  isAsync = false;
-  readonly #js: string;
-
-  constructor(js: string) {
-    this.#js = js;
-    this.text = new MagicString(js);
-  }
-
-  before(target: SyntaxNode, content: string): void {
-    this.text.appendRight(target.start, content);
-  }
-
-  after(target: SyntaxNode, content: string): void {
-    this.text.prependLeft(target.end, content);
-  }
-
-  /** `name` as the target of an assignment that declares it; a `const` cannot be assigned to afterwards. */
-  place(name: string, constant: boolean): string {
-    this.names.add(name);
-    return `${HELPER}.${constant ? "k" : "v"}.${name}`;
-  }
-
-  /** A function or class without a name of its own gets the one it is assigned to, as it would in a declaration. */
-  nameFunction(name: string, value: SyntaxNode | null): void {
-    let inner = value;
-    while (inner?.type === "ParenthesizedExpression") inner = node(inner, "expression");
-    if (value === null || inner === null) return;
-    const anonymous =
-      inner.type === "ArrowFunctionExpression" ||
-      ((inner.type === "FunctionExpression" || inner.type === "ClassExpression") && node(inner, "id") === null);
-    if (!anonymous) return;
-    this.before(value, `({${key(name)}: `);
-    this.after(value, `})[${JSON.stringify(name)}]`);
-  }
-
-  /** Turns a binding pattern into an assignment pattern over global names. */
-  declarePattern(pattern: SyntaxNode, constant: boolean): void {
-    switch (pattern.type) {
-      case "Identifier": {
-        const name = nameOf(pattern);
-        this.text.update(pattern.start, pattern.end, this.place(name, constant));
-        return;
-      }
-      case "ObjectPattern":
-        for (const property of nodes(pattern, "properties")) {
-          if (property.type === "RestElement") {
-            this.declarePattern(need(property, "argument"), constant);
-            continue;
-          }
-          const value = need(property, "value");
-          if (property.shorthand === true) this.before(property, `${key(nameOf(need(property, "key")))}: `);
-          this.declarePattern(value, constant);
-        }
-        return;
-      case "ArrayPattern":
-        for (const element of nodes(pattern, "elements")) this.declarePattern(element, constant);
-        return;
-      case "RestElement":
-        this.declarePattern(need(pattern, "argument"), constant);
-        return;
-      case "AssignmentPattern": {
-        const left = need(pattern, "left");
-        if (left.type === "Identifier") this.nameFunction(nameOf(left), node(pattern, "right"));
-        this.declarePattern(left, constant);
-        return;
-      }
-      default:
-        throw new Error(`A declaration cannot bind a ${pattern.type}.`);
-    }
-  }
-
-  /** Names bound by a pattern. */
-  collect(pattern: SyntaxNode, into: Set<string>): void {
-    walk(pattern, (inner, _depth, parent) => {
-      if (inner.type === "Identifier") {
-        const isKey = parent?.type === "Property" && parent.key === inner && parent.shorthand !== true;
-        const isDefault = parent?.type === "AssignmentPattern" && parent.right === inner;
-        if (!isKey && !isDefault) into.add(nameOf(inner));
-        return false;
-      }
-      // Defaults and computed keys are expressions: they bind nothing here.
-      return /Pattern$|^Property$|^RestElement$/.test(inner.type);
-    });
-  }
-
-  /** `let` and `const` at the top of a cell. */
-  declareLexical(declaration: SyntaxNode): void {
-    const constant = declaration.kind === "const";
-    const declarators = nodes(declaration, "declarations");
-    const first = declarators[0];
-    if (first === undefined) return;
-    this.text.update(declaration.start, first.start, ";(");
-    for (const declarator of declarators) {
-      const id = need(declarator, "id");
-      const init = node(declarator, "init");
-      if (id.type === "Identifier") this.nameFunction(nameOf(id), init);
-      if (init === null) this.after(declarator, " = void 0");
-      this.declarePattern(id, constant);
-    }
-    const last = declarators.at(-1);
-    // Appended (not prepended) so that it closes after everything that the declarator itself still gets.
-    if (last !== undefined) this.text.appendLeft(last.end, ")");
-  }
-
-  /** `var`, wherever it stands outside functions: the name is declared beforehand, the declaration becomes an assignment. */
-  declareVar(declaration: SyntaxNode, parent: SyntaxNode | null): void {
-    const declarators = nodes(declaration, "declarations");
-    const first = declarators[0];
-    if (first === undefined) return;
-    const inFor =
-      (parent?.type === "ForStatement" && parent.init === declaration) ||
-      ((parent?.type === "ForInStatement" || parent?.type === "ForOfStatement") && parent.left === declaration);
-    this.text.update(declaration.start, first.start, inFor ? " " : "(");
-    const last = declarators.at(-1);
-    if (!inFor && last !== undefined) this.text.appendLeft(last.end, ")");
-    for (const declarator of declarators) this.collect(need(declarator, "id"), this.vars);
-  }
-
-  declareFunction(declaration: SyntaxNode): void {
-    const id = need(declaration, "id");
-    const name = nameOf(id);
-    // Not `x = function x() {}`: its own name inside would hide a later redefinition.
-    this.before(declaration, `;${this.place(name, false)} = ({${key(name)}: `);
-    this.text.remove(id.start, id.end);
-    this.after(declaration, `})[${JSON.stringify(name)}];`);
-  }
-
-  declareClass(declaration: SyntaxNode): void {
-    this.before(declaration, `;${this.place(nameOf(need(declaration, "id")), false)} = `);
-    this.after(declaration, ";");
-  }
-
-  bindImport(statement: SyntaxNode): void {
-    this.isAsync = true;
-    const source = this.source(statement);
-    const bindings = nodes(statement, "specifiers").map((specifier) => {
-      const local = nameOf(need(specifier, specifier.type === "ExportSpecifier" ? "exported" : "local"));
-      this.names.add(local);
-      if (specifier.type === "ImportDefaultSpecifier") return ["default", local];
-      if (specifier.type === "ImportNamespaceSpecifier") return ["*", local];
-      return [nameOf(need(specifier, specifier.type === "ExportSpecifier" ? "local" : "imported")), local];
-    });
-    this.text.update(
-      statement.start,
-      statement.end,
-      `;await ${HELPER}.a(${HELPER}.bind(${source}, ${JSON.stringify(bindings)}));`,
-    );
-  }
-
-  bindAll(statement: SyntaxNode): void {
-    this.isAsync = true;
-    const exported = node(statement, "exported");
-    const bindings = exported === null ? null : [["*", nameOf(exported)]];
-    if (exported !== null) this.names.add(nameOf(exported));
-    this.text.update(
-      statement.start,
-      statement.end,
-      `;await ${HELPER}.a(${HELPER}.bind(${this.source(statement)}, ${JSON.stringify(bindings)}));`,
-    );
-  }
-
-  /** The module's name and, where there are any, the import attributes, as arguments. */
-  source(statement: SyntaxNode): string {
-    const from = need(statement, "source");
-    const attributes: [string, string][] = nodes(statement, "attributes").map((attribute) => [
-      nameOf(need(attribute, "key")),
-      nameOf(need(attribute, "value")),
-    ]);
-    const name = JSON.stringify(nameOf(from));
-    return attributes.length === 0 ? name : `[${name}, ${JSON.stringify(Object.fromEntries(attributes))}]`;
-  }
-
-  /** Rewrites what may stand at any depth. */
-  rewriteInner(program: SyntaxNode): void {
-    walk(program, (inner, depth, parent) => {
-      switch (inner.type) {
-        case "AwaitExpression": {
-          if (depth === 0) this.isAsync = true;
-          const argument = need(inner, "argument");
-          this.before(argument, `${HELPER}.a(`);
-          this.after(argument, ")");
-          break;
-        }
-        case "ForOfStatement":
-          if (inner.await === true) {
-            if (depth === 0) this.isAsync = true;
-            const right = need(inner, "right");
-            this.before(right, `${HELPER}.i(`);
-            this.after(right, ")");
-          }
-          break;
-        case "VariableDeclaration":
-          if (depth === 0 && inner.kind === "await using") this.isAsync = true;
-          if (depth === 0 && inner.kind === "var") this.declareVar(inner, parent);
-          break;
-        case "ImportExpression":
-          this.text.update(inner.start, inner.start + "import".length, `${HELPER}.import`);
-          break;
-        case "MetaProperty":
-          if (this.#js.startsWith("import", inner.start)) {
-            this.text.update(inner.start, inner.end, `${HELPER}.meta`);
-          }
-          return false;
-      }
-      return true;
-    });
-  }
-}
-
-/** A property name in an object literal; `__proto__` would set the prototype. */
-function key(name: string): string {
-  return name === "__proto__" ? '["__proto__"]' : name;
-}
-
-/** Whether a statement is taken to the front of the cell: a function (hoisted) or an import. */
-function isHoisted(statement: SyntaxNode): boolean {
-  if (statement.type === "ImportDeclaration" || statement.type === "FunctionDeclaration") return true;
-  if (statement.type === "ExportAllDeclaration") return true;
-  if (statement.type === "ExportNamedDeclaration") {
-    return node(statement, "source") !== null || node(statement, "declaration")?.type === "FunctionDeclaration";
-  }
-  return (
-    statement.type === "ExportDefaultDeclaration" &&
-    need(statement, "declaration").type === "FunctionDeclaration" &&
-    node(need(statement, "declaration"), "id") !== null
-  );
-}
-
-/** `;`, and the `export {}` that is left where types alone were imported or exported. */
-function isNothing(statement: SyntaxNode): boolean {
-  if (statement.type === "EmptyStatement") return true;
-  return (
-    statement.type === "ExportNamedDeclaration" &&
-    node(statement, "declaration") === null &&
-    node(statement, "source") === null &&
-    list(statement, "specifiers").length === 0
-  );
-}
-
-function rewriteTop(rewriter: Rewriter, statement: SyntaxNode): void {
-  switch (statement.type) {
-    case "ImportDeclaration":
-      rewriter.bindImport(statement);
-      return;
-    case "ExportAllDeclaration":
-      rewriter.bindAll(statement);
-      return;
-    case "ExportNamedDeclaration": {
-      const declaration = node(statement, "declaration");
-      if (declaration !== null) {
-        rewriter.text.remove(statement.start, declaration.start);
-        rewriteTop(rewriter, declaration);
-      } else if (node(statement, "source") !== null) rewriter.bindImport(statement);
-      else rewriter.text.update(statement.start, statement.end, ";");
-      return;
-    }
-    case "ExportDefaultDeclaration": {
-      const declaration = need(statement, "declaration");
-      rewriter.text.remove(statement.start, declaration.start);
-      if (/^(?:Function|Class)Declaration$/.test(declaration.type) && node(declaration, "id") !== null) {
-        rewriteTop(rewriter, declaration);
-        return;
-      }
-      rewriter.before(declaration, "(");
-      rewriter.after(declaration, ")");
-      return;
-    }
-    case "VariableDeclaration":
-      if (statement.kind === "let" || statement.kind === "const") rewriter.declareLexical(statement);
-      return;
-    case "FunctionDeclaration":
-      rewriter.declareFunction(statement);
-      return;
-    case "ClassDeclaration":
-      rewriter.declareClass(statement);
-      return;
-  }
-}
-
 /** The value expression of a cell's last statement. */
 function resultExpression(statement: SyntaxNode | undefined): SyntaxNode | null {
   if (statement?.type === "ExpressionStatement") return node(statement, "expression");
@@ -395,7 +95,10 @@ function resultExpression(statement: SyntaxNode | undefined): SyntaxNode | null 
 }
 
 /** Makes a cell runnable, or says why it cannot be parsed. Never throws because of the text. */
-export function transformCell(code: string): TransformedCell | RejectedCell {
+export function transformCell(
+  code: string,
+  context: TransformContext = NOTHING_SHADOWED,
+): TransformedCell | RejectedCell {
   const literal = asObjectLiteral(code);
   const shift = literal === null ? 0 : 1;
   const text = literal ?? code;
@@ -429,8 +132,13 @@ export function transformCell(code: string): TransformedCell | RejectedCell {
       ],
     };
   }
-  const js = erased.code;
-  const program = parseJavaScript(js);
+  let js = erased.code;
+  let program = parseJavaScript(js);
+  const lowered = lowerDecorators(js, program, HELPER);
+  if (lowered !== null) {
+    js = lowered.code;
+    program = parseJavaScript(js);
+  }
   const rewriter = new Rewriter(js);
   const statements = program.body.filter((statement) => !isNothing(statement));
   const last = facts.endsInExpression ? resultExpression(statements.at(-1)) : null;
@@ -450,28 +158,34 @@ export function transformCell(code: string): TransformedCell | RejectedCell {
   const fresh = new Set(facts.fresh);
   const vars = [...rewriter.vars].filter((name) => !fresh.has(name));
   const names = [...new Set([...rewriter.names, ...vars, ...fresh])];
+  const shadowing = names.filter((name) => context.builtIns.has(name));
+  if (shadowing.length > 0 || context.shadowed.size > 0) {
+    rewriter.redirect(program, new Set([...context.shadowed, ...shadowing]));
+  }
   const prelude =
     (vars.length > 0 ? `${HELPER}.vars(${JSON.stringify(vars)});` : "") +
     (fresh.size > 0 ? `${HELPER}.reset(${JSON.stringify([...fresh])});` : "");
   rewriter.text.prepend(`"use strict";(${rewriter.isAsync ? "async " : ""}() => {${prelude}`);
   rewriter.text.append("\n})");
 
-  let first: TraceMap | null = null;
-  let second: TraceMap | null = null;
-  const { map } = erased;
+  let maps: TraceMap[] | null = null;
   return {
     ok: true,
     code: rewriter.text.toString(),
     isAsync: rewriter.isAsync,
     names,
     originalPosition(position: LineColumn): LineColumn | null {
-      second ??= new TraceMap(rewriter.text.generateMap({ hires: true }) as never);
-      first ??= new TraceMap((map ?? "{}") as never);
-      const middle = originalPositionFor(second, position);
-      if (middle.line === null) return null;
-      const found = originalPositionFor(first, { line: middle.line, column: middle.column });
-      if (found.line === null) return null;
-      return { line: found.line, column: found.line === 1 ? Math.max(0, found.column - shift) : found.column };
+      // Only errors need maps: they are made when the first one comes.
+      maps ??= [rewriter.text.generateMap({ hires: true }), lowered?.map(), erased.map]
+        .filter((map) => map !== undefined)
+        .map((map) => new TraceMap(map as never));
+      let place: LineColumn = position;
+      for (const map of maps) {
+        const found = originalPositionFor(map, place);
+        if (found.line === null) return null;
+        place = { line: found.line, column: found.column };
+      }
+      return place.line === 1 ? { line: 1, column: Math.max(0, place.column - shift) } : place;
     },
   };
 }

@@ -60,8 +60,15 @@ export function parseCell(code: string): ParsedCell {
   return ts.problems.length === 0 ? ts : tsx;
 }
 
-/** Parses JavaScript that the TypeScript transform has made of a cell. */
+/**
+ * Parses JavaScript that the kernel itself has made of a cell.
+ * @throws Error where it is not JavaScript: a fault of the transform, never of the cell.
+ */
 export function parseJavaScript(code: string): ProgramNode {
-  return parseSync("cell.js", code, { lang: "jsx", sourceType: "module", preserveParens: true })
-    .program as unknown as ProgramNode;
+  const result = parseSync("cell.js", code, { lang: "jsx", sourceType: "module", preserveParens: true });
+  const error = result.errors[0];
+  if (error !== undefined) {
+    throw new Error(`The kernel made JavaScript that cannot be parsed (${error.message}); please report the cell.`);
+  }
+  return result.program as unknown as ProgramNode;
 }

@@ -1,6 +1,9 @@
 // `await add("zod")`: npm packages for one notebook, installed by Bun into the notebook's folder.
 
-import { cleanModuleCaches, notebookFolder } from "./modules.ts";
+import { callingCell } from "./cells.ts";
+import { writeStream } from "./channel.ts";
+import { notebookFolder } from "./modules.ts";
+import { forgetPackage } from "./reload.ts";
 
 /** The installer failed; its own words are the message. */
 export class AddError extends Error {
@@ -24,7 +27,7 @@ export async function addPackages(...packages: readonly string[]): Promise<void>
     stdin: "ignore",
     stdout: "pipe",
     stderr: "pipe",
-    env: { ...process.env, BUN_BE_BUN: "1", NO_COLOR: "1" },
+    env: { ...process.env, NO_COLOR: "1" },
   });
   const [out, err, code] = await Promise.all([
     new Response(child.stdout).text(),
@@ -36,5 +39,8 @@ export async function addPackages(...packages: readonly string[]): Promise<void>
       `bun add ${packages.join(" ")} failed in ${notebookFolder()} (exit code ${code}):\n${(err || out).trim()}`,
     );
   }
-  cleanModuleCaches();
+  for (const name of packages) forgetPackage(name.replace(/(?<=.)@.*$/, ""));
+  const installed = out.split("\n").filter((line) => line.startsWith("installed "));
+  const cell = callingCell();
+  if (cell !== null && installed.length > 0) writeStream(cell.request.id, "stdout", `${installed.join("\n")}\n`);
 }

@@ -3,7 +3,6 @@
 
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { CellRequest, Payload } from "../port.ts";
-import type { TransformedCell } from "../transform.ts";
 import { guard, Interruption, isGuarded, outside } from "./guard.ts";
 
 /** How a cell's code ended. */
@@ -16,8 +15,6 @@ export type Outcome =
 export interface CellState {
   readonly sequence: number;
   readonly request: CellRequest;
-  /** Absent for comm handlers, and where the text could not be parsed. */
-  transformed: TransformedCell | null;
   readonly payload: Payload[];
   /** Ends the awaits that its code stands in, by throwing there. */
   readonly awaits: Set<(error: Error) => void>;

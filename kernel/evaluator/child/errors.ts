@@ -1,10 +1,11 @@
 // An error of user code → name, message and a traceback in the user's own lines: cell number, code frame with a caret,
 // causes and aggregated errors, without the kernel's own frames. Not here: where errors are caught.
 
+import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { SyntaxProblem } from "../../syntax/parse.ts";
-import { lines } from "../../syntax/positions.ts";
-import { problemPosition } from "../transform.ts";
+import { type LineColumn, lines } from "../../syntax/positions.ts";
+import { problemPosition, type TransformContext, type TransformedCell, transformCell } from "../transform.ts";
 import type { CellState } from "./cells.ts";
 
 export interface ErrorReport {
@@ -24,17 +25,35 @@ const INTERNALS: string = resolve(import.meta.dir, "..");
 const MAX_FRAMES = 30;
 const MAX_DEPTH = 8;
 
-/** Cells by the number in their script's file name, to map their frames. */
-const scripts = new Map<number, CellState>();
-/** Old cells stay mapped for as long as their functions are likely to run; the bound keeps memory flat. */
+/** What is kept of a cell to map its frames: its text, from which the positions are found again when an error comes. */
+interface ScriptRecord {
+  readonly state: CellState;
+  readonly context: TransformContext;
+}
+
+/** Cells by the number in their script's file name. */
+const scripts = new Map<number, ScriptRecord>();
+/** Functions of older cells may still run; the bound keeps memory flat. */
 const MAX_SCRIPTS = 2_000;
 
 /** File name of a cell's script. */
-export function scriptName(state: CellState): string {
-  scripts.set(state.sequence, state);
+export function scriptName(state: CellState, context: TransformContext): string {
+  scripts.set(state.sequence, { state, context });
   const oldest = scripts.size > MAX_SCRIPTS ? scripts.keys().next().value : undefined;
   if (oldest !== undefined) scripts.delete(oldest);
   return `bunsen:cell/${state.sequence}`;
+}
+
+/** The latest mapped cell: the frames of one stack mostly lie in one. */
+let mapped: { readonly record: ScriptRecord; readonly cell: TransformedCell } | null = null;
+
+function originalPosition(record: ScriptRecord, position: LineColumn): LineColumn | null {
+  if (mapped?.record !== record) {
+    const cell = transformCell(record.state.request.code, record.context);
+    if (!cell.ok) return null;
+    mapped = { record, cell };
+  }
+  return mapped.cell.originalPosition(position);
 }
 
 interface Frame {
@@ -60,9 +79,11 @@ function framesOf(stack: string): Frame[] {
     const column = Number(match[4] ?? 1);
     const cell = /bunsen:cell\/(\d+)$/.exec(file);
     if (cell !== null) {
-      const state = scripts.get(Number(cell[1]));
-      const place = state?.transformed?.originalPosition({ line, column: column - 1 });
-      if (state === undefined || place === null || place === undefined) continue;
+      const record = scripts.get(Number(cell[1]));
+      if (record === undefined) continue;
+      const { state } = record;
+      const place = originalPosition(record, { line, column: column - 1 });
+      if (place === null) continue;
       const name = (match[1] ?? "").replace(/^(?:async )?(?:<anonymous>|anonymous)$/, "");
       frames.push({ name, file: cellLabel(state), line: place.line, column: place.column + 1, cell: state });
       continue;
@@ -77,7 +98,7 @@ function framesOf(stack: string): Frame[] {
 export function cellOfError(error: unknown): CellState | null {
   const stack = error instanceof Error ? String(error.stack ?? "") : "";
   const match = /bunsen:cell\/(\d+)/.exec(stack);
-  return match === null ? null : (scripts.get(Number(match[1])) ?? null);
+  return match === null ? null : (scripts.get(Number(match[1]))?.state ?? null);
 }
 
 function cellLabel(state: CellState): string {
@@ -137,15 +158,47 @@ function messageOf(error: unknown): string {
   }
 }
 
+/** Whether a file is the user's own, not a package's. */
+function isOwnFile(file: string): boolean {
+  return file.startsWith("/") && !file.includes("/node_modules/");
+}
+
+const MAX_SOURCE_BYTES = 1_000_000;
+
+/** Text of a file that an error points into; null where it cannot be read. */
+function sourceOf(file: string): string | null {
+  try {
+    return statSync(file).size > MAX_SOURCE_BYTES ? null : readFileSync(file, "utf8");
+  } catch {
+    return null;
+  }
+}
+
+/** Bun's BuildMessage and ResolveMessage tell where in a module they arose. */
+function messagePosition(error: object): string[] {
+  const position = read(error, "position");
+  if (typeof position !== "object" || position === null) return [];
+  const { file, line, column, lineText } = position as Record<string, unknown>;
+  if (typeof file !== "string" || typeof line !== "number" || typeof column !== "number" || file === "") return [];
+  const code = sourceOf(file);
+  const frame =
+    code !== null ? codeFrame(code, line, column) : typeof lineText === "string" ? codeFrame(lineText, 1, column) : [];
+  return [...frame, `    at ${CYAN}${file}${OFF}:${line}:${column}`];
+}
+
 function describe(error: unknown, depth: number, seen: Set<unknown>): string[] {
   const out = [`${RED}${BOLD}${nameOfError(error)}${OFF}: ${messageOf(error)}`];
   if (typeof error !== "object" || error === null) return out;
   seen.add(error);
   const frames = framesOf(String(read(error, "stack") ?? ""));
+  const first = frames.find((frame) => frame.cell !== null || isOwnFile(frame.file));
   const inCell = frames.find((frame) => frame.cell !== null);
-  if (inCell?.cell) {
-    out.push(...codeFrame(inCell.cell.request.code, inCell.line, inCell.column));
+  out.push(...messagePosition(error));
+  if (first !== undefined && first.cell === null) {
+    const code = sourceOf(first.file);
+    if (code !== null) out.push(`${DIM}${first.file}${OFF}`, ...codeFrame(code, first.line, first.column), "");
   }
+  if (inCell?.cell) out.push(...codeFrame(inCell.cell.request.code, inCell.line, inCell.column));
   for (const frame of frames.slice(0, MAX_FRAMES)) {
     const place = `${CYAN}${frame.file}${OFF}:${frame.line}:${frame.column}`;
     out.push(frame.name === "" ? `    at ${place}` : `    at ${frame.name} (${place})`);

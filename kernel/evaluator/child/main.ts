@@ -26,7 +26,7 @@ import { formatResult } from "./format.ts";
 import { inspectExpression, propertiesOf } from "./introspect.ts";
 import { answer, cancelInputs, installKernelRuntime, receiveComm } from "./kernel-runtime.ts";
 import { installModules } from "./modules.ts";
-import { installScriptRuntime } from "./script-runtime.ts";
+import { installScriptRuntime, transformContext } from "./script-runtime.ts";
 import { installStreams } from "./streams.ts";
 import { installTimers } from "./timers.ts";
 
@@ -46,7 +46,6 @@ function newCell(
   const state: CellState = {
     sequence,
     request,
-    transformed: null,
     payload: [],
     awaits: new Set(),
     ended: false,
@@ -71,16 +70,16 @@ function fail(state: CellState, report: ErrorReport, userExpressions: Record<str
 
 /** Runs code of a cell's and tells how it ended. */
 function start(state: CellState, code: string): void {
-  const transformed = transformCell(code);
+  const context = transformContext();
+  const transformed = transformCell(code, context);
   if (!transformed.ok) {
     fail(state, reportProblems(state, transformed.problems));
     return;
   }
-  state.transformed = transformed;
   asCell(state, () =>
     enterCell(state, () => {
       try {
-        const script = new vm.Script(transformed.code, { filename: scriptName(state) });
+        const script = new vm.Script(transformed.code, { filename: scriptName(state, context) });
         const run = script.runInThisContext() as () => unknown;
         const result = run();
         if (transformed.isAsync) {
@@ -111,7 +110,7 @@ async function userExpressions(state: CellState): Promise<Record<string, unknown
   const values: Record<string, unknown> = {};
   for (const [name, code] of Object.entries(state.request.userExpressions)) {
     try {
-      const transformed = transformCell(code);
+      const transformed = transformCell(code, transformContext());
       if (!transformed.ok) throw new SyntaxError(transformed.problems[0]?.message ?? "cannot be parsed");
       const run = new vm.Script(transformed.code, {
         filename: "bunsen:expression",

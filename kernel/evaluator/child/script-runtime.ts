@@ -1,20 +1,42 @@
 // `__bunsen__`, the object that transformed cells call: declarations, imports, awaits and JSX elements.
 // Not here: the transform that writes those calls (../transform.ts).
 
-import { HELPER } from "../transform.ts";
+import { HELPER } from "../rewriter.ts";
+import type { TransformContext } from "../transform.ts";
 import { type CellState, contextCell, enterCell } from "./cells.ts";
+import { ClassDecorating } from "./decorators.ts";
 import { importMeta, importModule } from "./modules.ts";
 
 const PromiseResolve = Promise.resolve.bind(Promise);
 
-/** Declares a name for all cells. A constant can be declared again but not assigned to. */
-function declare(name: string, value: unknown, constant: boolean): void {
-  Object.defineProperty(globalThis, name, { value, writable: !constant, enumerable: true, configurable: true });
-  declared.add(name);
+/** The engine's own globals, as they are before any user code. The language's constants cannot be declared at all. */
+const builtIns: ReadonlySet<string> = new Set(
+  Object.getOwnPropertyNames(globalThis).filter(
+    (name) => !["undefined", "NaN", "Infinity", "globalThis"].includes(name),
+  ),
+);
+
+/** Values that cells have given to built-in names; libraries go on seeing the built-in ones. */
+export const shadows: Record<string, unknown> = Object.create(null);
+
+/** Built-in names that cells have declared, for the transform. A new set with each change: cells remember theirs. */
+let context: TransformContext = { builtIns, shadowed: new Set() };
+
+export function transformContext(): TransformContext {
+  return context;
 }
 
-/** Names that cells have declared. */
-export const declared: Set<string> = new Set();
+/** Where a name's value lives: on `globalThis`, or beside it for the name of a built-in. */
+function holderOf(name: string): object {
+  if (!builtIns.has(name)) return globalThis;
+  if (!context.shadowed.has(name)) context = { builtIns, shadowed: new Set([...context.shadowed, name]) };
+  return shadows;
+}
+
+/** Declares a name for all cells. A constant can be declared again but not assigned to. */
+function declare(name: string, value: unknown, constant: boolean): void {
+  Object.defineProperty(holderOf(name), name, { value, writable: !constant, enumerable: true, configurable: true });
+}
 
 function places(constant: boolean): object {
   return new Proxy(Object.create(null), {
@@ -122,8 +144,7 @@ function declareMissing(source: string, module: Record<string, unknown>, exporte
       `Module "${source}" has no value named "${exported}" (it exports ${list}). If ${local} is a type, use it as a type only.`,
     );
   };
-  declared.add(local);
-  Object.defineProperty(globalThis, local, {
+  Object.defineProperty(holderOf(local), local, {
     configurable: true,
     enumerable: true,
     get(): never {
@@ -155,6 +176,7 @@ function jsx(type: unknown, attributes: Record<string, unknown> | null, ...child
 /** Puts the object in place. Not enumerable: it is no variable of the user's. */
 export function installScriptRuntime(): void {
   const runtime = {
+    s: shadows,
     v: places(false),
     k: places(true),
     a: pause,
@@ -164,12 +186,12 @@ export function installScriptRuntime(): void {
     meta: importMeta,
     jsx,
     Fragment,
+    decorators: (): ClassDecorating => new ClassDecorating(),
     vars(names: readonly string[]): void {
       for (const name of names) {
-        const old = Object.getOwnPropertyDescriptor(globalThis, name);
+        const old = Object.getOwnPropertyDescriptor(holderOf(name), name);
         const isConstant = old !== undefined && "value" in old && old.writable === false;
         if (old === undefined || isConstant || "get" in old) declare(name, isConstant ? old.value : undefined, false);
-        declared.add(name);
       }
     },
     reset(names: readonly string[]): void {

@@ -1,0 +1,136 @@
+// One life of the process that runs cells: started, spoken to, listened to, ended. Not here: what is made of its frames
+// and of its end (child-process.ts).
+
+import { randomBytes } from "node:crypto";
+import { writeSync } from "node:fs";
+import { join } from "node:path";
+import type { Subprocess } from "bun";
+import { type Command, type Frame, FrameDecoder } from "./frames.ts";
+import { NativeDecoder } from "./native-output.ts";
+
+const CHILD: string = join(import.meta.dir, "child/main.ts");
+
+/** After its end, how long its pipes may stay open (a process that it started may hold them). */
+const DRAIN_MS = 200;
+
+export type StreamName = "stdout" | "stderr";
+
+export interface LifeListener {
+  onFrame(life: Life, frame: Frame): void;
+  onNative(life: Life, name: StreamName, text: string): void;
+  onMark(life: Life, name: StreamName, sequence: number): void;
+  /** It has ended and everything that it wrote has been delivered. */
+  onEnd(life: Life): void;
+}
+
+/** Why a process ended, in words. */
+function describeEnd(child: Subprocess): string {
+  const signal = child.signalCode as NodeJS.Signals | null;
+  if (signal === null) return `exit code ${child.exitCode ?? "unknown"}`;
+  const words: Partial<Record<NodeJS.Signals, string>> = {
+    SIGABRT: "it aborted",
+    SIGSEGV: "a segmentation fault",
+    SIGBUS: "a bus error",
+    SIGILL: "an illegal instruction, which Bun also raises when it panics or runs out of memory",
+    SIGTRAP: "a trap, which Bun also raises when it panics or runs out of memory",
+    SIGKILL: "it was killed, as by the system when memory runs out",
+    SIGFPE: "an arithmetic fault in native code",
+    SIGTERM: "it was told to end",
+  };
+  const why = words[signal];
+  return why === undefined ? `signal ${signal}` : `signal ${signal} (${why})`;
+}
+
+export class Life {
+  readonly nonce: string = randomBytes(12).toString("hex");
+  /** Whether it has got as far as taking commands. */
+  ready = false;
+  /** Whether it has ended. */
+  over = false;
+  readonly #child: Subprocess;
+  readonly #answers: number;
+  readonly #listener: LifeListener;
+  readonly #native: Record<StreamName, NativeDecoder>;
+  readonly #drained: Promise<unknown>;
+
+  /** @throws Error where the process cannot be started (no such folder, no more processes). */
+  constructor(cwd: string, listener: LifeListener) {
+    this.#listener = listener;
+    this.#native = { stdout: new NativeDecoder(this.nonce), stderr: new NativeDecoder(this.nonce) };
+    // --no-install: a missing package is an error that names the remedy, never a silent download.
+    // --no-orphans: it ends with the kernel, however that ends, and takes what cells have started with it.
+    this.#child = Bun.spawn([process.execPath, "--no-install", "--no-orphans", CHILD, cwd, this.nonce], {
+      cwd,
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
+      serialization: "advanced",
+      ipc: () => {},
+      onExit: () => void this.#onExit(),
+    });
+    const stdio = this.#child.stdio as unknown as (number | null)[];
+    this.#answers = stdio[4] as number;
+    const closed = Promise.withResolvers<void>();
+    const frames = new FrameDecoder();
+    // Bun's own types do not know that `connect` takes an open descriptor.
+    const options = {
+      fd: stdio[3] as number,
+      socket: {
+        data: (_socket: unknown, chunk: Uint8Array): void => {
+          for (const frame of frames.push(chunk)) {
+            if (frame.type === "ready") this.ready = true;
+            listener.onFrame(this, frame);
+          }
+        },
+        close: (): void => closed.resolve(),
+        error: (): void => closed.resolve(),
+      },
+    };
+    void Bun.connect(options as never);
+    this.#drained = Promise.all([
+      closed.promise,
+      this.#read("stdout", this.#child.stdout as ReadableStream<Uint8Array>),
+      this.#read("stderr", this.#child.stderr as ReadableStream<Uint8Array>),
+    ]);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
+  }
+
+  /** How it ended, in words. */
+  get end(): string {
+    return describeEnd(this.#child);
+  }
+
+  send(command: Command): void {
+    if (!this.over) this.#child.send(command);
+  }
+
+  /** Answers blocking input; null is an interrupt. */
+  answer(inputId: number, value: string | null): void {
+    if (!this.over) writeSync(this.#answers, `${JSON.stringify({ inputId, value })}\n`);
+  }
+
+  /** Ends it at once; resolves when it is gone. */
+  async kill(): Promise<void> {
+    this.#child.kill("SIGKILL");
+    await this.#child.exited;
+  }
+
+  async #read(name: StreamName, stream: ReadableStream<Uint8Array>): Promise<void> {
+    const decoder = this.#native[name];
+    for await (const chunk of stream) {
+      for (const piece of decoder.push(chunk)) {
+        if ("mark" in piece) this.#listener.onMark(this, name, piece.mark);
+        else this.#listener.onNative(this, name, piece.text);
+      }
+    }
+    const rest = decoder.end();
+    if (rest !== "") this.#listener.onNative(this, name, rest);
+  }
+
+  async #onExit(): Promise<void> {
+    this.over = true;
+    await Promise.race([this.#drained, Bun.sleep(DRAIN_MS)]);
+    this.#listener.onEnd(this);
+  }
+}
