@@ -1,5 +1,5 @@
-// The Python that the data are compared with: `$BUNSEN_PYTHON` where it is set, else `.venv-conformance`, built once with
-// the pinned libraries of data-requirements.txt. A missing library is a failure, not a skip.
+// The Python that the data are compared with: `$BUNSEN_PYTHON` where it is set, else `.venv-conformance-data`, built once with
+// the pinned libraries of data-requirements.txt (other versions than those the metrics are compared with). A missing library is a failure, not a skip.
 import { existsSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 
@@ -9,13 +9,13 @@ const root = resolve(import.meta.dirname, "../..");
 export function dataPython(): string {
   const given = process.env.BUNSEN_PYTHON;
   if (given) return given;
-  const venv = join(root, ".venv-conformance");
+  const venv = join(root, ".venv-conformance-data");
   const python = join(venv, "bin/python");
   const requirements = join(import.meta.dirname, "data-requirements.txt");
   const wanted = readFileSync(requirements, "utf8");
   const marker = join(venv, "data-installed.txt");
   if (existsSync(marker) && readFileSync(marker, "utf8") === wanted) return python;
-  console.error("building .venv-conformance (once) …");
+  console.error("building .venv-conformance-data (once) …");
   if (!existsSync(python)) run("python3", ["-m", "venv", venv]);
   run(python, ["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]);
   writeFileSync(marker, wanted);
