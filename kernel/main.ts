@@ -82,7 +82,11 @@ async function run(args: readonly string[]): Promise<void> {
     cwd,
     log,
     loadEvaluator: async () => (await import("./evaluator/child-process.ts")).createEvaluator,
-    loadLanguage: async (onLog) => (await import("./language/index.ts")).createLanguage({ cwd, onLog }),
+    async loadLanguage(onLog) {
+      const { createLanguage, describeProblems } = await import("./language/index.ts");
+      return { language: createLanguage({ cwd, onLog }), describeProblems };
+    },
+    typeErrors: typeErrors(process.env.BUNSEN_TYPE_ERRORS),
     loadIsComplete: async () => (await import("./syntax/is-complete.ts")).isComplete,
     async openHistory() {
       const { historyPath, openHistory } = await import("./session/history.ts");
@@ -114,6 +118,11 @@ async function run(args: readonly string[]): Promise<void> {
       void kernel.end(0);
     });
   }
+}
+
+/** The setting; the language room has the same rule, but is loaded later. */
+function typeErrors(value: string | undefined): KernelOptions["typeErrors"] {
+  return value === "stop" || value === "silent" ? value : "warn";
 }
 
 const args = process.argv.slice(2);

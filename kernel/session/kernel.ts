@@ -2,7 +2,7 @@
 // idle. What a request does is in handlers/; how bytes travel is in ../wire; cells run in the evaluator's process.
 
 import type { CreateEvaluator, Evaluator } from "../evaluator/port.ts";
-import type { Language } from "../language/contract.ts";
+import type { Language, TypeErrors, TypeProblem } from "../language/contract.ts";
 import type { ConnectionInfo } from "../protocol/connection-file.ts";
 import { createEnvelope } from "../protocol/envelope.ts";
 import { type Channel, type Content, flag, type Message } from "../protocol/messages.ts";
@@ -26,11 +26,19 @@ export interface KernelOptions {
   readonly log: (level: "debug" | "info" | "warn", line: string) => void;
   /** The parts that are loaded after the sockets are bound. */
   readonly loadEvaluator: () => Promise<CreateEvaluator>;
-  readonly loadLanguage: (log: (line: string) => void) => Promise<Language>;
+  readonly loadLanguage: (log: (line: string) => void) => Promise<LanguageParts>;
+  /** What becomes of a cell's type errors. */
+  readonly typeErrors: TypeErrors;
   readonly loadIsComplete: () => Promise<(code: string) => IsComplete>;
   readonly openHistory: () => Promise<History>;
   /** Called when everything is written and closed; ends the process. */
   readonly exit: (status: number) => void;
+}
+
+/** The language room, loaded. */
+export interface LanguageParts {
+  readonly language: Language;
+  readonly describeProblems: (problems: readonly TypeProblem[]) => string;
 }
 
 export interface Kernel {
@@ -117,22 +125,45 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
   evaluatorReady.catch((error: unknown) => warn(`the evaluator did not start: ${String(error)}`));
 
   let language: Promise<Language> | null = null;
+  let languageNow: LanguageParts | null = null;
   let languageTimer: ReturnType<typeof setTimeout> | null = null;
-  const cellsBeforeLanguage: string[] = [];
+  let cellsBeforeLanguage: string[] = [];
   const startLanguage = (): Promise<Language> => {
     if (languageTimer !== null) clearTimeout(languageTimer);
     languageTimer = null;
     language ??= options
-      .loadLanguage((line) => log("info", `language: ${line}`))
-      .then((started) => {
-        for (const code of cellsBeforeLanguage.splice(0)) started.cellEvaluated(code);
-        return started;
+      .loadLanguage((line) => log("info", line))
+      .then((parts) => {
+        languageNow = parts;
+        for (const code of cellsBeforeLanguage) parts.language.cellEvaluated(code);
+        cellsBeforeLanguage = [];
+        return parts.language;
       })
       .catch((error: unknown) => {
         language = null;
         throw error;
       });
     return language;
+  };
+  const startLanguageSoon = (): void => {
+    if (languageTimer !== null) clearTimeout(languageTimer);
+    languageTimer = setTimeout(() => {
+      startLanguage().then(
+        (started) => started.start(),
+        (error: unknown) => warn(`language: ${String(error)}`),
+      );
+    }, languageStartDelayMs);
+  };
+  // A child with another process id has another state: what earlier cells declared is gone.
+  let knownPid: number | null = null;
+  const noticeLostState = (): void => {
+    const pid = evaluator?.pid ?? null;
+    if (pid === null || pid === knownPid) return;
+    if (knownPid !== null) {
+      cellsBeforeLanguage = [];
+      languageNow?.language.stateLost();
+    }
+    knownPid = pid;
   };
 
   let history: Promise<History> | null = null;
@@ -166,17 +197,22 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
       }
     },
     codeRan(code) {
-      if (language === null) {
+      noticeLostState();
+      if (languageNow !== null) languageNow.language.cellEvaluated(code);
+      else {
         cellsBeforeLanguage.push(code);
-        if (languageTimer !== null) clearTimeout(languageTimer);
-        languageTimer = setTimeout(() => {
-          startLanguage().catch((error: unknown) => warn(`language: ${String(error)}`));
-        }, languageStartDelayMs);
-      } else
-        language.then(
-          (started) => started.cellEvaluated(code),
-          () => cellsBeforeLanguage.push(code),
-        );
+        if (language === null) startLanguageSoon();
+      }
+    },
+    typeErrors: options.typeErrors,
+    typeProblems(code) {
+      if (languageNow === null || options.typeErrors === "silent") return null;
+      noticeLostState();
+      const { language: now, describeProblems } = languageNow;
+      const told = (problems: readonly TypeProblem[]): string | null =>
+        problems.length === 0 ? null : describeProblems(problems);
+      const problems = now.diagnostics(code);
+      return problems instanceof Promise ? problems.then(told) : told(problems);
     },
     log: warn,
     shutDown: () => void end(0),

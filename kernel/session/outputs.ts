@@ -33,6 +33,8 @@ export interface OutputsOptions {
 
 /** At most 20 batches a second for each cell: what jupyter_server forwards without loss (1,000 messages a second) with much to spare. */
 const batchIntervalMs = 50;
+/** The first piece after a pause waits this long, to be joined by what the same cell prints at once after it. */
+const firstWaitMs = 2;
 /** A batch of more pieces than this is joined by stream: a loop that alternates between stdout and stderr stays within the bound. */
 const maxPieces = 16;
 /** A batch is sent when it holds this much text, so that memory stays flat and readers see progress. */
@@ -113,7 +115,7 @@ export function createOutputs(options: OutputsOptions): Outputs {
 
   const later = (cell: string, batch: Batch, since: number): void => {
     if (batch.timer !== null) return;
-    const wait = Math.max(0, batchIntervalMs - (now() - since));
+    const wait = Math.max(firstWaitMs, batchIntervalMs - (now() - since));
     batch.timer = setTimeout(() => {
       batch.timer = null;
       const quiet = batch.pieces.length === 0 && batch.updates.size === 0;
@@ -125,12 +127,10 @@ export function createOutputs(options: OutputsOptions): Outputs {
     }, wait);
   };
 
-  /** Streams and clears may wait a little; the first after a pause does not. */
+  /** Streams and clears wait a little for more; much text does not. */
   const addPiece = (cell: string, batch: Batch): void => {
-    if (now() - batch.sentAt >= batchIntervalMs || batch.chars >= maxBatchChars) {
-      sendPieces(cell, batch);
-      if (!running.has(cell)) later(cell, batch, batch.sentAt);
-    } else later(cell, batch, batch.sentAt);
+    if (batch.chars >= maxBatchChars) sendPieces(cell, batch);
+    later(cell, batch, batch.sentAt);
   };
 
   return {

@@ -2,7 +2,7 @@
 // one Session there is, handlers/ has one file for each request.
 
 import type { Evaluator, MimeBundle, RuntimeProperty } from "../evaluator/port.ts";
-import type { Language } from "../language/contract.ts";
+import type { Language, TypeErrors } from "../language/contract.ts";
 import type { ConnectionInfo } from "../protocol/connection-file.ts";
 import type { Channel, Content, Message } from "../protocol/messages.ts";
 import type { History } from "./history.ts";
@@ -36,6 +36,9 @@ export interface Session {
   readonly properties: (expression: string) => Promise<readonly RuntimeProperty[]>;
   /** A bundle that shows the value of an expression, or null. Never waits long. */
   readonly inspectValue: (expression: string) => Promise<MimeBundle | null>;
+  /** A cell's type errors as text, where there are any and somebody wants to know; not a promise where that is clear at once. */
+  readonly typeProblems: (code: string) => string | null | Promise<string | null>;
+  readonly typeErrors: TypeErrors;
   readonly interrupt: () => Promise<void>;
   /** Adds a cell to the history, soon after its reply. */
   readonly remember: (shell: Shell, line: number, code: string, result: string | null) => void;

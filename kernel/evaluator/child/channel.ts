@@ -18,6 +18,7 @@ let pendingCell = "";
 let pendingName: "stdout" | "stderr" = "stdout";
 let pendingText = "";
 let pendingSince = 0;
+let flushedAt = Number.NEGATIVE_INFINITY;
 let timer = false;
 
 function writeAll(bytes: Uint8Array, descriptor: number): void {
@@ -39,6 +40,7 @@ export function flush(): void {
   if (pendingText === "") return;
   const text = pendingText;
   pendingText = "";
+  flushedAt = now();
   writeAll(encodeFrame({ type: "stream", cell: pendingCell, name: pendingName, text }), OUTPUT_DESCRIPTOR);
 }
 
@@ -62,7 +64,9 @@ export function writeStream(cell: string, name: "stdout" | "stderr", text: strin
     }
   }
   pendingText += text;
-  if (pendingText.length >= FLUSH_LENGTH || now() - pendingSince > FLUSH_MS) flush();
+  // After a pause text leaves at once: a synchronous loop may follow, during which no timer fires.
+  if (pendingText.length >= FLUSH_LENGTH || now() - pendingSince > FLUSH_MS || pendingSince - flushedAt > HOLD_MS)
+    flush();
 }
 
 /** Sends one frame, after all text before it. */

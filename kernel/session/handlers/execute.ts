@@ -29,6 +29,18 @@ export async function execute(session: Session, request: Request): Promise<Conte
   let result: CellResult;
   let plain: string | null = null;
   try {
+    // Nobody reads the warnings of hundreds of cells that were sent at once; a program that sends them wants speed.
+    const checked = !silent && shell.queue.length < maxCheckedQueue;
+    const problems = checked ? await typeProblems(session, header.msg_id, code) : null;
+    if (problems !== null && session.typeErrors === "stop") {
+      const stopped = {
+        ename: "TypeCheckError",
+        evalue: problems,
+        traceback: [`\x1b[31mTypeCheckError\x1b[39m ${problems}`],
+      };
+      session.outputs.receive({ type: "error", cell: header.msg_id, ...stopped });
+      return { status: "error", execution_count: executionCount, ...stopped, user_expressions: {}, payload: [] };
+    }
     result = await evaluator.evaluate({
       id: header.msg_id,
       code,
@@ -61,4 +73,35 @@ export async function execute(session: Session, request: Request): Promise<Conte
     user_expressions: values,
     payload,
   };
+}
+
+/** What type errors are waited for before a cell runs; later ones are shown when they come. */
+const typeCheckMs = 100;
+const maxCheckedQueue = 100;
+
+/**
+ * Shows a cell's type errors above its output, as a compact warning; gives them where they shall stop it. A check that
+ * is not ready in time does not hold the cell up, except where errors stop it.
+ */
+async function typeProblems(session: Session, cell: string, code: string): Promise<string | null> {
+  const answer = session.typeProblems(code);
+  if (answer === null || session.typeErrors === "stop") return answer;
+  const show = (problems: string | null): void => {
+    if (problems === null) return;
+    session.outputs.receive({ type: "stream", cell, name: "stderr", text: `\x1b[33m${problems}\x1b[39m\n` });
+  };
+  if (!(answer instanceof Promise)) {
+    show(answer);
+    return null;
+  }
+  const shown = answer.then(show, (error: unknown) => session.log(`type check: ${String(error)}`));
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  await Promise.race([
+    shown,
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, typeCheckMs);
+    }),
+  ]);
+  clearTimeout(timer);
+  return null;
 }

@@ -8,6 +8,7 @@ import queue
 import time
 from dataclasses import dataclass, field
 
+from jupyter_client import BlockingKernelClient
 from jupyter_client.manager import KernelManager
 
 KERNEL = os.environ.get("BUNSEN_KERNEL", "bunsen")
@@ -52,6 +53,15 @@ def start(**options):
     client.start_channels()
     client.wait_for_ready(timeout=TIMEOUT)
     return manager, client
+
+
+def another_client(manager):
+    """A client with a session (and so an identity) of its own, as another program would have."""
+    client = BlockingKernelClient(connection_file=manager.connection_file)
+    client.load_connection_file()
+    client.start_channels()
+    client.wait_for_ready(timeout=TIMEOUT)
+    return client
 
 
 def stop(manager, client=None):

@@ -24,7 +24,7 @@ class Protocol(jkt.KernelTests):
     code_execute_result = [
         {"code": "6 * 7", "result": "42"},
         {"code": "[1, 2].map((x) => x + 1)", "result": "[ 2, 3 ]"},
-        {"code": "await Promise.resolve('done')", "result": '"done"'},
+        {"code": "await Promise.resolve('done')", "result": "'done'"},
     ]
     code_display_data = [
         {"code": 'import { display, html } from "bunsen/kernel"; display(html`<b>bold</b>`)', "mime": "text/html"},

@@ -12,12 +12,11 @@ import time
 import unittest
 
 import zmq
-from jupyter_client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
 from jupyter_client.session import Session
 
-from clients import KERNEL, ask, control_reply, execute, finish, iopub_until_idle, send, start, stop, wait_for_text
+from clients import KERNEL, another_client, ask, control_reply, execute, finish, iopub_until_idle, send, start, stop, wait_for_text
 
 PROJECT = os.environ["BUNSEN_PROJECT"]
 
@@ -100,7 +99,7 @@ class Life(unittest.TestCase):
             kc.wait_for_ready(timeout=20)
             self.assertLess(time.monotonic() - begin, 5)
             result = execute(kc, "typeof before")
-            self.assertEqual((result.text, result.content["execution_count"]), ('"undefined"', 1))
+            self.assertEqual((result.text, result.content["execution_count"]), ("'undefined'", 1))
         finally:
             stop(km, kc)
 
@@ -180,7 +179,7 @@ class Life(unittest.TestCase):
         km, kc = start()
         try:
             content = ask(kc, "shell", "history_request", {"hist_access_type": "search", "pattern": "*of a former*", "output": True, "raw": True})
-            self.assertEqual(content["history"][-1][2], ["'of a former kernel'", '"of a former kernel"'])
+            self.assertEqual(content["history"][-1][2], ["'of a former kernel'", "'of a former kernel'"])
             content = ask(kc, "shell", "history_request", {"hist_access_type": "range", "session": -1, "start": 0, "output": False, "raw": True})
             self.assertIn("'of a former kernel'", [entry[2] for entry in content["history"]])
         finally:
@@ -194,8 +193,8 @@ class Life(unittest.TestCase):
                 file.write("export const place: string = 'beside the notebook'\n")
             km, kc = start(cwd=folder)
             try:
-                self.assertEqual(execute(kc, "process.cwd()").text, json.dumps(folder))
-                self.assertEqual(execute(kc, "import { place } from './local.ts'; place").text, '"beside the notebook"')
+                self.assertEqual(execute(kc, "process.cwd()").text, repr(folder))
+                self.assertEqual(execute(kc, "import { place } from './local.ts'; place").text, "'beside the notebook'")
             finally:
                 stop(km, kc)
 
@@ -272,9 +271,7 @@ class Clients(unittest.TestCase):
 
     def test_two_clients(self):
         """two clients at once: each gets its own replies, both see all outputs, input goes to the one that asked"""
-        other = self.km.client()
-        other.start_channels()
-        other.wait_for_ready(timeout=20)
+        other = another_client(self.km)
         self.addCleanup(other.stop_channels)
         first = [self.kc.execute(f"'a{i}'") for i in range(20)]
         second = [other.execute(f"'b{i}'") for i in range(20)]
@@ -294,20 +291,18 @@ class Clients(unittest.TestCase):
         self.assertEqual(other.get_stdin_msg(timeout=10)["content"]["prompt"], "who?")
         self.assertFalse(self.kc.stdin_channel.msg_ready())
         other.input("me")
-        self.assertEqual(finish(other, msg_id).text, '"me"')
+        self.assertEqual(finish(other, msg_id).text, "'me'")
         iopub_until_idle(self.kc, msg_id)
 
     def test_error_of_another_client(self):
         """a failing cell aborts what its own client has queued, not what another has"""
-        other = self.km.client()
-        other.start_channels()
-        other.wait_for_ready(timeout=20)
+        other = another_client(self.km)
         self.addCleanup(other.stop_channels)
         failing = self.kc.execute("await Bun.sleep(150); throw new Error('mine')")
         time.sleep(0.05)
         theirs = other.execute("'still ran'")
         self.assertEqual(finish(self.kc, failing).content["status"], "error")
-        self.assertEqual(finish(other, theirs).text, '"still ran"')
+        self.assertEqual(finish(other, theirs).text, "'still ran'")
         iopub_until_idle(self.kc, theirs)
 
     def test_wrong_signature(self):
@@ -394,11 +389,8 @@ class FirstClient(unittest.TestCase):
         km, kc = start()
         try:
             execute(kc, "var shared = 'seen by both'")
-            late = BlockingKernelClient(connection_file=km.connection_file)
-            late.load_connection_file()
-            late.start_channels()
-            late.wait_for_ready(timeout=20)
-            self.assertEqual(execute(late, "shared").text, '"seen by both"')
+            late = another_client(km)
+            self.assertEqual(execute(late, "shared").text, "'seen by both'")
             late.stop_channels()
         finally:
             stop(km, kc)

@@ -65,8 +65,9 @@ const result = (plain: string): Output => ({
   metadata: {},
 });
 
-test("the first line goes out at once, a thousand more in one message when the cell ends", () => {
+test("the first line goes out within milliseconds, a thousand more in one message when the cell ends", () => {
   give(stream("first\n"));
+  later(2);
   expect(text()).toBe("first\n");
   for (let i = 0; i < 1000; i++) give(stream(`${i}\n`));
   expect(sent).toHaveLength(1);
@@ -96,6 +97,7 @@ test("console, display and result keep their order", () => {
 
 test("a loop that alternates between the streams is joined by stream within a batch, and loses nothing", () => {
   give(stream("."));
+  later(2);
   for (let i = 0; i < 5000; i++) {
     give(stream("o"));
     give(stream("e", "stderr"));
@@ -109,15 +111,15 @@ test("a loop that alternates between the streams is joined by stream within a ba
 });
 
 test("much text goes out before the interval is over", () => {
-  give(stream("."));
   give(stream("x".repeat(300_000)));
-  expect(text()).toHaveLength(300_001);
+  expect(text()).toHaveLength(300_000);
 });
 
 test("output after the cell ended goes to the cell that made it, bounded in rate too", () => {
   outputs.close("a");
   outputs.open({ header: header("b"), silent: false, identities: [] });
   give(stream("late 1\n"));
+  later(2);
   give(stream("late 2\n"));
   give(stream("late 3\n"));
   later(60);
@@ -164,6 +166,7 @@ test("a progress display that changes a thousand times shows its latest state at
 
 test("what is cleared before anyone could see it is not sent, what stays visible is", () => {
   give(stream("first"));
+  later(2);
   for (let i = 0; i < 100; i++) {
     give(stream(`line ${i}`));
     give({ type: "clear_output", cell: "a", wait: true });
@@ -178,7 +181,7 @@ test("what is cleared before anyone could see it is not sent, what stays visible
   give(stream(" more"));
   give({ type: "clear_output", cell: "a", wait: true });
   outputs.close("a");
-  expect(sent.map((each) => each.content.text ?? each.content)).toEqual(["shown", " more", { wait: true }]);
+  expect(sent.map((each) => each.content.text ?? each.content)).toEqual(["shown more", { wait: true }]);
 });
 
 test("comms are counted open and closed, and keep their place among the streams", () => {
@@ -190,5 +193,5 @@ test("comms are counted open and closed, and keep their place among the streams"
     ["comm_open", "c", "t"],
     ["comm_close", "c", ""],
   ]);
-  expect(sent.map((each) => each.type)).toEqual(["stream", "stream", "comm_open", "comm_close"]);
+  expect(sent.map((each) => each.type)).toEqual(["stream", "comm_open", "comm_close"]);
 });

@@ -54,7 +54,7 @@ export async function connectClient(address: Address, socketType: string, identi
       queue.shift();
     }
   };
-  const handlers: Bun.SocketHandler = {
+  const handlers: Bun.SocketHandler<undefined> = {
     data(_socket, data) {
       events.push(...decoder.push(data));
       settle();
@@ -66,7 +66,7 @@ export async function connectClient(address: Address, socketType: string, identi
     },
     error() {},
   };
-  const socket: Bun.Socket =
+  const socket: Bun.Socket<undefined> =
     address.transport === "tcp"
       ? await Bun.connect({ hostname: address.hostname, port: address.port, socket: handlers })
       : await Bun.connect({ unix: address.path, socket: handlers });
