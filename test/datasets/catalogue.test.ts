@@ -80,6 +80,32 @@ describe("the catalogue", () => {
     expect(catalogue["superglue/cb"].metrics).toEqual(["macroF1", "accuracy"]);
   });
 
+  it("label digits mean what the hub's integers mean", () => {
+    const meanings = Object.fromEntries(
+      entries.flatMap(([name, dataset]) =>
+        dataset.labelNames === undefined ? [] : [[name, dataset.labelNames.join(" ")]],
+      ),
+    );
+    expect(meanings).toEqual({
+      "glue/mnli": "entailment neutral contradiction",
+      "glue/qqp": "not_duplicate duplicate",
+      "glue/qnli": "entailment not_entailment",
+      "glue/sst2": "negative positive",
+      "glue/mrpc": "not_equivalent equivalent",
+      "glue/rte": "entailment not_entailment",
+      "glue/cola": "unacceptable acceptable",
+      "superglue/multirc": "false true",
+      "superglue/boolq": "false true",
+      "superglue/wic": "different same",
+      "superglue/wsc": "different same",
+      "superglue/cb": "entailment contradiction neutral",
+      winogrande: "first option second option",
+      "yelp-polarity": "negative positive",
+      scitail: "entailment neutral",
+      "paws-wiki": "different paraphrase",
+    });
+  });
+
   it("says what both variants do exactly where public code disagrees", () => {
     const differing = entries.filter(([, dataset]) => dataset.variants !== undefined).map(([name]) => name);
     expect(new Set(differing)).toEqual(

@@ -172,6 +172,22 @@ describe("generated text", () => {
     }
   });
 
+  it("equals sacreBLEU, NLTK, rouge-score and pycocoevalcap on a small corpus", () => {
+    // Printed by test/conformance/metrics.py (versions in metrics-requirements.txt); the conformance run compares many more.
+    const predictions = [
+      "The Vaults is a cheap pub near Café Adriatic.",
+      "Zizzi, by the river, serves 1,000 dishes at night!",
+    ];
+    const corpus = [
+      ["The Vaults is a pub near Café Adriatic.", "Near Café Adriatic there is The Vaults, a cheap pub."],
+      ["By the river Zizzi serves 1,000 dishes every night."],
+    ].map((texts): Scored => ({ target: texts[0]!, references: texts }));
+    expect(metrics.bleu(predictions, corpus)).toBeCloseTo(42.87963446479721, 10);
+    expect(metrics.rougeL(predictions, corpus)).toBeCloseTo(87.05882352941177, 10);
+    expect(metrics.nist(predictions, corpus)).toBeCloseTo(4.001227637765059, 10);
+    expect(metrics.cider(predictions, corpus)).toBeCloseTo(4.291739318609206, 10);
+  });
+
   it("an empty prediction is 0, not NaN", () => {
     for (const name of ["bleu", "rougeL", "nist", "cider"] as const)
       expect(metrics[name]([""], [example]), name).toBe(0);
