@@ -37,7 +37,7 @@ export interface HubServerOptions {
   readonly commit?: string;
   /** Plain server: leave ETag out. */
   readonly noEtag?: boolean;
-  /** Files by repository path, in front of the folder. */
+  /** Files by path, or by `owner/name:path`, in front of the folder. */
   readonly files?: Readonly<Record<string, Uint8Array>>;
   /** A folder that holds `datasets/<repo>/…`. */
   readonly folder?: string;
@@ -54,7 +54,7 @@ export function startHub(options: HubServerOptions): HubServer {
   let sent = 0;
 
   const contentOf = async (repo: string, path: string): Promise<Uint8Array | null> => {
-    const own = files.get(path);
+    const own = files.get(`${repo}:${path}`) ?? files.get(path);
     if (own || !options.folder) return own ?? null;
     return readFile(join(options.folder, "datasets", repo, path)).then(
       (bytes) => new Uint8Array(bytes),
@@ -102,7 +102,7 @@ export function startHub(options: HubServerOptions): HubServer {
       }
       if (request.method === "HEAD")
         return new Response(null, { headers: { ...headers, "content-length": String(content.length) } });
-      const fault = faults.get(path)?.shift();
+      const fault = faults.get(`${repo}:${path}`)?.shift() ?? faults.get(path)?.shift();
       if (fault?.kind === "status")
         return new Response("trouble", { status: fault.status, headers: fault.headers ?? {} });
       const range = /^bytes=(\d+)-(\d*)$/.exec(request.headers.get("range") ?? "");
