@@ -73,6 +73,11 @@ export interface Method<Options extends object = Record<string, unknown>> {
     options: Options,
     backbone?: Backbone,
   ): { readonly config: Record<string, unknown>; readonly tensors: Parameters };
+  /**
+   * This method's tensor for a parameter of PEFT's module, where the names do not follow the common rule
+   * (`prompt_encoder.default.embedding.weight` is `prompt_embeddings`, `.default` is dropped elsewhere).
+   */
+  peftParameter?(name: string): string;
   /** @throws Error naming what is missing or of another shape. */
   fromFile(
     config: Record<string, unknown>,

@@ -83,6 +83,8 @@ export const pTuning: Method<PTuningOptions> = {
     });
     return { config, tensors: { ...parameters, prompt_embeddings: prompt } };
   },
+  // The file's prompt_embeddings is the network's output; its first layer bears the name that other prompts have.
+  peftParameter: (name) => name.replace("prompt_encoder.default.", prefix),
   fromFile(config, tensors) {
     expectType(config, "P_TUNING");
     const rows = configInteger(config, "num_virtual_tokens");
