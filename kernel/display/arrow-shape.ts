@@ -65,10 +65,10 @@ export function vectorSummary(vector: ArrowVectorLike): string {
   return `Vector<${typeName(vector.type)}>(${vector.length.toLocaleString("en")}) [${items.join(", ")}]`;
 }
 
-/** `Utf8`, `List<Float64>`, `Timestamp<MILLISECOND>`; a dictionary is named by what it holds. */
+/** `Utf8`, `List<Float64>`, `Timestamp<MILLISECOND>`; a dictionary is named by what it holds, not by its index type. */
 export function typeName(type: unknown): string {
   const dictionary = (type as { dictionary?: unknown } | null)?.dictionary;
-  return dictionary !== undefined ? `${typeName(dictionary)}*` : String(type);
+  return dictionary !== undefined ? `Dictionary<${typeName(dictionary)}>` : String(type);
 }
 
 /** True where numbers are lined up to the right. */

@@ -58,7 +58,7 @@ function readHead(table: ArrowTableLike): Head {
     });
     return {
       name: field.name,
-      type: typeName(field.type) + (field.nullable ? "?" : ""),
+      type: typeName(field.type),
       numeric: isNumeric(field.type),
       cells,
     };
@@ -88,7 +88,10 @@ function tableHtml(head: Head): string {
     });
     return `<tr>${cells.join("")}${more ? "<td>…</td>" : ""}</tr>`;
   });
-  if (head.moreRows) rows.push(`<tr>${"<td>⋮</td>".repeat(head.columns.length + (more ? 1 : 0))}</tr>`);
+  if (head.moreRows) {
+    const dots = head.columns.map((column) => `<td style="${align(column)}">⋮</td>`);
+    rows.push(`<tr>${dots.join("")}${more ? "<td>⋮</td>" : ""}</tr>`);
+  }
   return [
     '<table class="dataframe">',
     `<thead><tr>${headings.join("")}${more ? `<th>… ${head.moreColumns} more</th>` : ""}</tr></thead>`,

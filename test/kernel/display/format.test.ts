@@ -158,7 +158,7 @@ describe("text/plain", () => {
     const typed = new Float64Array(10_000_000);
     const start = performance.now();
     const texts = [await plain(numbers), await plain(typed), await plain({ numbers, typed })];
-    expect(performance.now() - start).toBeLessThan(250);
+    expect(performance.now() - start).toBeLessThan(1000);
     for (const text of texts) expect(text.length).toBeLessThan(3000);
     expect(texts[0]).toContain("9999900 more items");
   });
