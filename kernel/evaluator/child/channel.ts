@@ -13,12 +13,16 @@ const later = setTimeout;
 const HOLD_MS = 8;
 const FLUSH_MS = 40;
 const FLUSH_LENGTH = 64 * 1024;
+/** So many writes within `HOLD_MS` are not held back; a system call costs some microseconds. */
+const PROMPT_WRITES = 64;
 
 let pendingCell = "";
 let pendingName: "stdout" | "stderr" = "stdout";
 let pendingText = "";
 let pendingSince = 0;
-let flushedAt = Number.NEGATIVE_INFINITY;
+/** Writes that left at once since `windowStart`. */
+let prompt = 0;
+let windowStart = 0;
 let timer = false;
 
 function writeAll(bytes: Uint8Array, descriptor: number): void {
@@ -40,7 +44,6 @@ export function flush(): void {
   if (pendingText === "") return;
   const text = pendingText;
   pendingText = "";
-  flushedAt = now();
   writeAll(encodeFrame({ type: "stream", cell: pendingCell, name: pendingName, text }), OUTPUT_DESCRIPTOR);
 }
 
@@ -64,9 +67,12 @@ export function writeStream(cell: string, name: "stdout" | "stderr", text: strin
     }
   }
   pendingText += text;
-  // After a pause text leaves at once: a synchronous loop may follow, during which no timer fires.
-  if (pendingText.length >= FLUSH_LENGTH || now() - pendingSince > FLUSH_MS || pendingSince - flushedAt > HOLD_MS)
-    flush();
+  // Text leaves at once while there is little of it: a synchronous loop may follow, during which no timer fires.
+  if (pendingSince - windowStart > HOLD_MS) {
+    windowStart = pendingSince;
+    prompt = 0;
+  }
+  if (++prompt <= PROMPT_WRITES || pendingText.length >= FLUSH_LENGTH || now() - pendingSince > FLUSH_MS) flush();
 }
 
 /** Sends one frame, after all text before it. */
