@@ -100,9 +100,10 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
         calls,
         traceMs,
         compileMs: ready.reduce((sum, { executable }) => sum + executable.compileMs, 0),
+        flops: ready.at(-1)?.traced.program.flops ?? 0,
       }),
     },
-    program: { get: () => ready[0]?.traced.program },
+    program: { get: () => ready.at(-1)?.traced.program },
     dispose: {
       value: (): void => {
         disposed = true;

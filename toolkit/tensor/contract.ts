@@ -32,6 +32,8 @@ export interface CompileStats {
   readonly calls: number;
   readonly traceMs: number;
   readonly compileMs: number;
+  /** Multiply–add operations (times two) of one call of the newest executable; 0 where nothing is compiled. */
+  readonly flops: number;
 }
 
 /**

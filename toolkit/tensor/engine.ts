@@ -90,7 +90,7 @@ export function compile<Args extends readonly TensorTree[], Out extends TensorTr
     return inner(...args);
   };
   return Object.defineProperties(compiled, {
-    stats: { get: () => inner?.stats ?? { executables: 0, calls: 0, traceMs: 0, compileMs: 0 } },
+    stats: { get: () => inner?.stats ?? { executables: 0, calls: 0, traceMs: 0, compileMs: 0, flops: 0 } },
     dispose: {
       value: (): void => {
         disposed = true;

@@ -27,7 +27,7 @@ export function plainCompile<Args extends readonly TensorTree[], Out extends Ten
     return out;
   };
   return Object.defineProperties(compiled, {
-    stats: { get: (): CompileStats => ({ executables: signatures.size, calls, traceMs: 0, compileMs: 0 }) },
+    stats: { get: (): CompileStats => ({ executables: signatures.size, calls, traceMs: 0, compileMs: 0, flops: 0 }) },
     dispose: {
       value: (): void => {
         disposed = true;

@@ -3,6 +3,7 @@
 import type { Ports } from "#toolkit/models/contract.ts";
 import { additiveMask, causalMask, crossEntropy, expandBatch } from "#toolkit/nn/index.ts";
 import { type Key, tf } from "#toolkit/tensor/index.ts";
+import { attendsDirectly } from "./cross.ts";
 import { relativeBias } from "./relative-bias.ts";
 import {
   createPass,
@@ -108,12 +109,13 @@ export function forward(model: T5Model, inputs: ForwardInputs): Forward {
     ),
     causalMask(queries, prefixLength + queries, prefixLength),
   );
+  const direct = attendsDirectly(pass, queries, encoder.last.shape[1]!);
   const decoderHiddenStates = decoderStack(
     pass,
     x,
     (i, own) => withPrefix(own, prefix?.[i]),
     selfBias,
-    (i) => crossKeysAndValues(pass, encoder.last, i),
+    (i) => (direct ? { states: encoder.last } : crossKeysAndValues(pass, encoder.last, i)),
     crossMask(encoder),
   );
   let last = decoderHiddenStates.at(-1)!;

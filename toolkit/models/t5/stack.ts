@@ -4,6 +4,7 @@ import type { Ports, PrefixKeyValue } from "#toolkit/models/contract.ts";
 import { attend, geluNew, linear, mergeHeads, rmsNorm, splitHeads } from "#toolkit/nn/index.ts";
 import { type Key, random, tf } from "#toolkit/tensor/index.ts";
 import type { T5Config } from "./config.ts";
+import { attendStates, type StatesSource } from "./cross.ts";
 import type { T5Model } from "./weights.ts";
 
 /** One pass through the model: its weights, what fills its ports, and whether dropout is on. */
@@ -70,12 +71,16 @@ export function attention(
   pass: Pass,
   site: string,
   x: tf.Tensor,
-  source: KeyValue,
+  source: KeyValue | StatesSource,
   bias: tf.Tensor | undefined,
 ): tf.Tensor {
   const query = splitHeads(pass.linear(`${site}.q`, x), pass.config.numHeads);
   // T5 does not divide by √D; its initialisation makes up for it.
-  return pass.linear(`${site}.o`, mergeHeads(attend(query, source.key, source.value, bias, pass.dropout)));
+  const mixed =
+    "states" in source
+      ? attendStates(pass, site, query, source.states, bias)
+      : attend(query, source.key, source.value, bias, pass.dropout);
+  return pass.linear(`${site}.o`, mergeHeads(mixed));
 }
 
 /** The inner part of a feed-forward sublayer at `site` (`….layer.N`). */
@@ -128,7 +133,7 @@ export type SelfSource = (layer: number, own: KeyValue) => KeyValue;
  * @param x [B, Q, H]
  * @param self what self-attention sees, given the layer's new keys and values
  * @param selfBias [1, K, Q, S]
- * @param cross keys and values of the encoder's output, a pair a layer
+ * @param cross keys and values of the encoder's output, a pair a layer, or the output itself
  * @param crossBias [B, 1, 1, S] additive mask
  * @returns hidden states as in `encoderStack`
  */
@@ -137,7 +142,7 @@ export function decoderStack(
   x: tf.Tensor,
   self: SelfSource,
   selfBias: tf.Tensor,
-  cross: (layer: number) => KeyValue,
+  cross: (layer: number) => KeyValue | StatesSource,
   crossBias: tf.Tensor,
 ): tf.Tensor[] {
   let h = pass.dropout(x);

@@ -1,0 +1,266 @@
+// `bunsen bench`: measures the engine and the training step on this machine, one JSON line each. The step is the very
+// one that `train` runs (training/step.ts), on random weights of a known shape. Peers are measured by their own scripts.
+import { parseArgs } from "node:util";
+import { findMethod } from "#toolkit/methods/index.ts";
+import { parseT5Config, type T5Model, t5Model } from "#toolkit/models/t5/index.ts";
+import { t5Shapes } from "#toolkit/models/t5/weights.ts";
+import { adamw } from "#toolkit/nn/index.ts";
+import {
+  type CompileStats,
+  currentEngine,
+  disposeTree,
+  type Precision,
+  parseEngineChoice,
+  random,
+  tensorFromBytes,
+  tf,
+  useEngine,
+} from "#toolkit/tensor/index.ts";
+import { createStep, type TrainState, toTensors } from "#toolkit/training/step.ts";
+import { type Command, UsageError } from "./contract.ts";
+
+/** Shapes of the published T5 v1.0 checkpoints, in the hub's names. */
+const shapes: Readonly<Record<string, Record<string, number>>> = {
+  "t5-small": { d_model: 512, d_kv: 64, d_ff: 2048, num_layers: 6, num_heads: 8 },
+  "t5-base": { d_model: 768, d_kv: 64, d_ff: 3072, num_layers: 12, num_heads: 12 },
+  "t5-large": { d_model: 1024, d_kv: 64, d_ff: 4096, num_layers: 24, num_heads: 16 },
+  "t5-3b": { d_model: 1024, d_kv: 128, d_ff: 16384, num_layers: 24, num_heads: 32 },
+};
+
+const flags = {
+  shape: { type: "string", default: "t5-base" },
+  method: { type: "string", default: "mpt" },
+  batch: { type: "string", default: "4" },
+  prompt: { type: "string", default: "100" },
+  input: { type: "string", default: "156" },
+  target: { type: "string", default: "8" },
+  tasks: { type: "string", default: "6" },
+  precision: { type: "string", default: "f32" },
+  dropout: { type: "string", default: "0" },
+  engine: { type: "string" },
+  steps: { type: "string", default: "5" },
+} as const;
+
+const usage = `usage: bunsen bench step [flags]     a training step of a T5 with a prompt method
+       bunsen bench matmul [flags]   a [2048, 768] by [768, 3072] product
+
+flags with their defaults: ${Object.entries(flags)
+  .map(([name, flag]) => `--${name} ${"default" in flag ? flag.default : "auto"}`)
+  .join(" ")}
+Prints one JSON line. Shapes: ${Object.keys(shapes).join(", ")}. Precisions: f32, bf16, tf32 (CUDA).
+
+example: bunsen bench step --shape t5-base --method mpt --precision bf16 --dropout 0.1 --steps 5`;
+
+interface Settings {
+  readonly shape: string;
+  readonly method: string;
+  readonly batch: number;
+  readonly prompt: number;
+  readonly input: number;
+  readonly target: number;
+  readonly tasks: number;
+  readonly precision: Precision;
+  readonly dropout: number;
+  readonly engine: string | undefined;
+  readonly steps: number;
+}
+
+function parse(args: readonly string[]): Settings {
+  let values: Record<string, string | undefined>;
+  try {
+    values = parseArgs({ args: [...args], options: flags, strict: true }).values as Record<string, string | undefined>;
+  } catch (error) {
+    throw new UsageError(`${(error as Error).message}\n\n${usage}`);
+  }
+  const whole = (name: keyof typeof flags): number => {
+    const value = Number(values[name]);
+    if (!Number.isSafeInteger(value) || value < 1)
+      throw new UsageError(`--${name} expected a whole number of at least 1, got ${values[name]}`);
+    return value;
+  };
+  const oneOf = <T extends string>(name: keyof typeof flags, allowed: readonly T[]): T => {
+    if (!allowed.includes(values[name] as T))
+      throw new UsageError(`--${name} expected one of ${allowed.join(", ")}, got ${values[name]}`);
+    return values[name] as T;
+  };
+  const dropout = Number(values.dropout);
+  if (!(dropout >= 0 && dropout < 1))
+    throw new UsageError(`--dropout expected a number from 0 to below 1, got ${values.dropout}`);
+  return {
+    shape: oneOf("shape", Object.keys(shapes)),
+    method: values.method!,
+    batch: whole("batch"),
+    prompt: whole("prompt"),
+    input: whole("input"),
+    target: whole("target"),
+    tasks: whole("tasks"),
+    precision: oneOf("precision", ["f32", "bf16", "tf32"]),
+    dropout,
+    engine: values.engine,
+    steps: whole("steps"),
+  };
+}
+
+/** Random weights at the scale of T5's initialisation, straight to the device; the values do not change the time. */
+function weightsOf(shape: string, precision: Precision, dropout: number): T5Model {
+  const config = parseT5Config({ model_type: "t5", ...shapes[shape], dropout_rate: dropout });
+  const weights = new Map<string, tf.Tensor>();
+  let state = 1;
+  for (const [name, dimensions] of t5Shapes(config)) {
+    const size = dimensions.reduce((product, dimension) => product * dimension, 1);
+    const values = new Float32Array(size);
+    const scale = name === "shared.weight" ? 1 : 2 * (dimensions[1] ?? 1) ** -0.5;
+    for (let i = 0; i < size; i++) {
+      state = (Math.imul(state, 1664525) + 1013904223) | 0;
+      values[i] = dimensions.length === 1 ? 1 : (state / 2 ** 31) * scale;
+    }
+    weights.set(
+      name,
+      tf.keep(
+        tensorFromBytes(new Uint8Array(values.buffer), "F32", dimensions, {
+          store: precision === "bf16" ? "bf16" : "f32",
+        }),
+      ),
+    );
+  }
+  return t5Model(config, weights, shape);
+}
+
+const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+const rounded = (value: number, digits = 0): number => Number(value.toFixed(digits));
+
+async function benchStep(settings: Settings): Promise<Record<string, unknown>> {
+  const { batch, prompt, input, target, tasks, precision, dropout, steps } = settings;
+  await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
+  const model = weightsOf(settings.shape, precision, dropout);
+  const method = findMethod(settings.method);
+  const options = {
+    ...method.defaults,
+    ...("numVirtualTokens" in method.defaults ? { numVirtualTokens: prompt } : {}),
+    ...("init" in method.defaults ? { init: "random" } : {}),
+  };
+  const names = Array.from({ length: tasks }, (_, index) => `task ${index}`);
+  const parameters = method.init(options, { backbone: model.backbone, numTasks: tasks, seed: 0, tasks: names });
+  const trainable = Object.fromEntries(
+    Object.entries(parameters).filter(([name]) => method.group(name, options) !== null),
+  );
+  const frozen = Object.fromEntries(
+    Object.entries(parameters).filter(([name]) => method.group(name, options) === null),
+  );
+  const groups = [...new Set(Object.keys(trainable).map((name) => method.group(name, options)!))];
+  const optimizer = adamw();
+  const step = createStep({ model, method, options, frozen, optimizer, clipNorm: 0, groups, precision });
+  let state: TrainState = { parameters: trainable, optimizer: optimizer.init(trainable) };
+  const tensors = toTensors({
+    batchSize: batch,
+    inputLength: input,
+    labelLength: target,
+    inputIds: new Int32Array(batch * input).fill(5),
+    attentionMask: new Int32Array(batch * input).fill(1),
+    labels: new Int32Array(batch * target).fill(7),
+    taskIds: new Int32Array(batch).fill(0),
+  } as never);
+  const rates = tf.fill([groups.length], 0.3);
+  const times: number[] = [];
+  const cpu: number[] = [];
+  let loss = Number.NaN;
+  // The first call traces and compiles; it is not one of the steps.
+  for (let index = 0; index <= steps; index++) {
+    const start = performance.now();
+    const startCpu = process.cpuUsage();
+    const key = random.key(index);
+    const next = await step.full(state, tensors, key, rates);
+    loss = (await next.numbers.loss!.data())[0]!;
+    state = next.state;
+    disposeTree([next.numbers, key]);
+    if (index === 0) continue;
+    times.push(performance.now() - start);
+    const used = process.cpuUsage(startCpu);
+    cpu.push((used.user + used.system) / 1000);
+  }
+  const stats = (step.full as unknown as { readonly stats: CompileStats }).stats;
+  const engine = currentEngine();
+  const stepMs = median(times);
+  return {
+    bench: "step",
+    engine: engine.name,
+    version: engine.version,
+    device: engine.device,
+    shape: settings.shape,
+    method: settings.method,
+    batch,
+    prompt,
+    input,
+    target,
+    precision,
+    dropout,
+    steps,
+    step_ms_median: rounded(stepMs, 1),
+    step_ms_min: rounded(Math.min(...times), 1),
+    // Of all cores together: tells a slow step from a busy machine.
+    cpu_ms_median: rounded(median(cpu), 1),
+    trace_ms: rounded(stats.traceMs, 1),
+    compile_ms: rounded(stats.compileMs, 1),
+    // Kilobytes on Linux.
+    peak_rss_mib: rounded(process.resourceUsage().maxRSS / 1024),
+    gflop: rounded(stats.flops / 1e9, 1),
+    gflops: rounded(stats.flops / 1e6 / stepMs, 1),
+    tokens_per_s: rounded((1000 * batch * (input + target)) / stepMs, 1),
+    loss: rounded(loss, 4),
+  };
+}
+
+async function benchMatmul(settings: Settings): Promise<Record<string, unknown>> {
+  const { compile } = await import("#toolkit/tensor/index.ts");
+  await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
+  const [rows, inner, columns] = [2048, 768, 3072] as const;
+  const store = settings.precision === "bf16" ? "bf16" : "f32";
+  const upload = (shape: readonly [number, number], seed: number): tf.Tensor => {
+    const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, index) => Math.sin(index * seed));
+    return tensorFromBytes(new Uint8Array(values.buffer), "F32", shape, { store });
+  };
+  const [a, b] = [upload([rows, inner], 1), upload([inner, columns], 2)];
+  const product = compile((x: tf.Tensor, y: tf.Tensor) => [tf.matMul(x, y)], {
+    precision: settings.precision,
+    name: "matmul",
+  });
+  const times: number[] = [];
+  for (let index = 0; index < settings.steps + 3; index++) {
+    const start = performance.now();
+    disposeTree(await product(a, b));
+    if (index >= 3) times.push(performance.now() - start);
+  }
+  const gflop = (2 * rows * inner * columns) / 1e9;
+  const engine = currentEngine();
+  return {
+    bench: "matmul",
+    engine: engine.name,
+    device: engine.device,
+    precision: settings.precision,
+    gflops: rounded((1000 * gflop) / Math.min(...times), 1),
+    gflops_median: rounded((1000 * gflop) / median(times), 1),
+  };
+}
+
+const benches: Readonly<Record<string, (settings: Settings) => Promise<Record<string, unknown>>>> = {
+  step: benchStep,
+  matmul: benchMatmul,
+};
+
+export const command: Command = {
+  summary: "measure the engine and the training step",
+  usage,
+  async run(args, terminal) {
+    const [name, ...rest] = args;
+    const bench = benches[name ?? ""];
+    if (!bench)
+      throw new UsageError(`bench expected ${Object.keys(benches).join(" or ")}, got ${name ?? "nothing"}\n\n${usage}`);
+    terminal.out(JSON.stringify(await bench(parse(rest))));
+    return 0;
+  },
+};
+
+/** The command as a function of its arguments, for scripts. */
+export async function bench(args: readonly string[]): Promise<number> {
+  return command.run(args, { out: console.log, err: console.error, interactive: false });
+}
