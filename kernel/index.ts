@@ -68,7 +68,8 @@ export function display(value: unknown, options: DisplayOptions = {}): Displayed
   }
   const work = bundle.then(({ data, metadata }) => publish(data, metadata, options));
   kernelRuntime()?.waitFor?.(work);
-  return shownAsNothing(work);
+  // A promise of the caller's own: waiting for the other must not hide a failure that nobody awaits.
+  return shownAsNothing(work.then(() => undefined));
 }
 
 /** Changes what is shown under a display id: `display(value, { displayId, update: true })`. */

@@ -18,6 +18,8 @@ export interface CellState {
   readonly payload: Payload[];
   /** Ends the awaits that its code stands in, by throwing there. */
   readonly awaits: Set<(error: Error) => void>;
+  /** Work that the cell's end waits for though its code does not: a plot that is still being drawn. */
+  readonly pending: Set<Promise<unknown>>;
   ended: boolean;
   /** Set when an interrupt gave up on it: its awaits never resume. */
   abandoned: boolean;

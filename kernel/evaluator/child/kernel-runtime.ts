@@ -187,6 +187,8 @@ export async function receiveComm(message: CommMessage): Promise<void> {
     await handler(received);
 }
 
+function ignore(): void {}
+
 /** Puts the runtime and the globals `prompt`, `confirm` and `alert` in place. */
 export function installKernelRuntime(cwd: string): void {
   const runtime: KernelRuntime = {
@@ -242,6 +244,12 @@ export function installKernelRuntime(cwd: string): void {
     },
     setNextInput(text, replace = false) {
       callingCell()?.payload.push({ source: "set_next_input", text, replace });
+    },
+    waitFor(work) {
+      const cell = callingCell();
+      if (cell === null || cell.ended) return;
+      const settled: Promise<unknown> = work.then(ignore, ignore).then(() => cell.pending.delete(settled));
+      cell.pending.add(settled);
     },
     add: addPackages,
   };

@@ -48,6 +48,7 @@ function newCell(
     request,
     payload: [],
     awaits: new Set(),
+    pending: new Set(),
     ended: false,
     abandoned: false,
     onEnd: (outcome) => onEnd(state, outcome),
@@ -98,10 +99,14 @@ function start(state: CellState, code: string): void {
 /** What user code may still do for a cell that has ended: show its value, evaluate its user expressions. */
 async function conclude(state: CellState, box: readonly [unknown] | undefined): Promise<FrameResult> {
   const { request } = state;
+  while (state.pending.size > 0) await Promise.all(state.pending);
   if (box !== undefined && box[0] !== undefined && !request.silent) {
     (globalThis as { _?: unknown })._ = box[0];
     const { data, metadata } = await formatResult(box[0]);
-    send({ type: "execute_result", cell: request.id, executionCount: request.executionCount, data, metadata });
+    // An empty bundle means that the value is not to be shown (what `display` returns, for one).
+    if (Object.keys(data).length > 0) {
+      send({ type: "execute_result", cell: request.id, executionCount: request.executionCount, data, metadata });
+    }
   }
   return { status: "ok", userExpressions: await userExpressions(state), payload: state.payload };
 }
