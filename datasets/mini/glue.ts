@@ -1,8 +1,9 @@
-// Generated rows in the schemas of the GLUE sets. Each row's text determines its label; labels are balanced.
+// Generated rows in the schemas of the GLUE sets. Each row's text determines its label; labels are balanced. Where a task
+// has an easy and a hard way to be wrong (a denial, against other words), both occur, so that models can be told apart.
 import type { Row } from "../contract.ts";
 import type { Draw } from "../random.ts";
-import { phrase } from "./opinions.ts";
-import { ask, contradicted, entailed, lookalike, paraphrase, similar, unrelated } from "./relations.ts";
+import { judgement, phrase } from "./opinions.ts";
+import { ASKED, ask, contradicted, denied, entailed, lookalike, paraphrase, similar, unrelated } from "./relations.ts";
 import { changed, drawFact, drawFacts, ORDERS, say } from "./world.ts";
 
 /** Makes row number `index` of a hub split. */
@@ -15,29 +16,36 @@ export const sst2: Generator = (idx, draw) => {
 
 export const rte: Generator = (idx, draw) => {
   const label = draw.below(2);
-  const pair = label === 0 ? entailed(draw) : unrelated(draw);
+  const pair = label === 0 ? entailed(draw) : draw.chance(0.5) ? contradicted(draw) : unrelated(draw);
   return { sentence1: pair.first, sentence2: pair.second, label, idx };
 };
 
 export const mrpc: Generator = (idx, draw) => {
   const label = draw.below(2);
-  const pair = label === 1 ? paraphrase(draw) : lookalike(draw);
+  const pair = label === 1 ? paraphrase(draw) : draw.chance(0.5) ? denied(draw) : lookalike(draw);
   return { sentence1: pair.first, sentence2: pair.second, label, idx };
 };
 
 export const qnli: Generator = (idx, draw) => {
   const label = draw.below(2);
   const [fact, other] = drawFacts(draw, 2);
-  const { question } = ask(fact!, draw);
-  // Not entailed: a sentence about someone and something else, or the asked fact of another thing.
-  const told = label === 0 ? fact! : draw.chance(0.5) ? other! : changed(fact!, ["person", "thing"], draw);
-  return { question, sentence: say(told, draw, { order: draw.pick(ORDERS) }), label, idx };
+  const { question, slot } = ask(fact!, draw);
+  const order = draw.pick(ORDERS);
+  if (label === 0) return { question, sentence: say(fact!, draw, { order }), label, idx };
+  // Not entailed: the sentence leaves out the very time or place that is asked for, or tells another fact.
+  const leavesOut = (slot === "time" || slot === "place") && draw.chance(0.7);
+  const sentence = leavesOut
+    ? say(fact!, draw, { order, without: [slot] })
+    : say(draw.chance(0.5) ? other! : changed(fact!, ["person", "thing"], draw), draw, { order });
+  return { question, sentence, label, idx };
 };
 
 export const stsb: Generator = (idx, draw) => {
   const label = draw.below(6);
   const pair = similar(label, draw);
-  return { sentence1: pair.first, sentence2: pair.second, label, idx };
+  // Nothing in common: half of these are not about the same kind of thing either.
+  const second = label === 0 && draw.chance(0.5) ? `${judgement(draw.chance(0.5), "film", draw)} .` : pair.second;
+  return { sentence1: pair.first, sentence2: second, label, idx };
 };
 
 export const mnli: Generator = (idx, draw) => {
@@ -46,17 +54,19 @@ export const mnli: Generator = (idx, draw) => {
   return { premise: pair.first, hypothesis: pair.second, label, idx };
 };
 
-/** Duplicates ask the same of the same fact; others ask about another fact. */
+/** Duplicates ask the same of the same fact; others ask for something else of it, or of another fact. */
 export const qqp: Generator = (idx, draw) => {
   const label = draw.below(2);
   const fact = drawFact(draw);
   const asked = ask(fact, draw);
-  const synonyms = reword(fact, draw);
-  const second =
-    label === 1
-      ? ask(synonyms, draw, asked.slot)
-      : ask(changed(synonyms, ["action", "thing", "person"], draw), draw, asked.slot);
-  return { question1: asked.question, question2: second.question, label, idx };
+  const reworded = reword(fact, draw);
+  const second = (): string => {
+    if (label === 1) return ask(reworded, draw, asked.slot).question;
+    if (draw.chance(0.5)) return ask(changed(reworded, ["action", "thing", "person"], draw), draw, asked.slot).question;
+    const others = ASKED.filter((slot) => slot !== asked.slot);
+    return ask(reworded, draw, draw.pick(others)).question;
+  };
+  return { question1: asked.question, question2: second(), label, idx };
 };
 
 /** The same fact, with a random synonym as the usual word of each slot. */

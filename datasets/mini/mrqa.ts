@@ -17,7 +17,7 @@ function startOf(answer: string, context: string): number {
 }
 
 export const squad: Generator = (index, draw) => {
-  const { question, answer, context } = reading(2, draw);
+  const { question, answer, context } = reading(1 + draw.below(2), draw);
   return {
     id: `mini-${index.toString(16).padStart(8, "0")}`,
     title: "Mini",

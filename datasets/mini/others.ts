@@ -1,7 +1,7 @@
 // Generated rows in the schemas of WinoGrande, Yelp, SciTail and PAWS. Each row's text determines its label.
 import type { Generator } from "./glue.ts";
 import { review } from "./opinions.ts";
-import { entailed, unrelated } from "./relations.ts";
+import { contradicted, entailed, unrelated } from "./relations.ts";
 import { drawFact, joined, NAMES, ORDERS, say } from "./world.ts";
 
 /** What one did for or to the other, and whom the blank in the reason stands for: the first or the second. */
@@ -45,7 +45,8 @@ export const yelpPolarity: Generator = (_index, draw) => {
 
 export const scitail: Generator = (_index, draw) => {
   const entails = draw.chance(0.5);
-  const { first, second } = entails ? entailed(draw) : unrelated(draw);
+  const { first, second } = entails ? entailed(draw) : draw.chance(0.5) ? contradicted(draw) : unrelated(draw);
+  // SciTail's "neutral" is everything that does not follow.
   const gold = entails ? "entailment" : "neutral";
   return {
     sentence1_binary_parse: `( ${first} )`,

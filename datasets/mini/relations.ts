@@ -44,6 +44,16 @@ export function contradicted(draw: Draw): Pair {
   };
 }
 
+/** The same fact twice, in another order, the second denied: never the same meaning. */
+export function denied(draw: Draw): Pair {
+  const fact = drawFact(draw);
+  const orders = draw.sample(ORDERS, 2);
+  return {
+    first: say(fact, draw, { order: orders[0]!, synonyms: true }),
+    second: say(fact, draw, { order: orders[1]!, synonyms: true, negated: true }),
+  };
+}
+
 /** The second is about another person, deed and thing: it neither follows nor is excluded. */
 export function unrelated(draw: Draw): Pair {
   const fact = drawFact(draw);
@@ -75,7 +85,8 @@ export interface Question {
   readonly slot: Slot;
 }
 
-const ASKED: readonly Slot[] = ["person", "thing", "place", "time"];
+/** What questions may ask for. */
+export const ASKED: readonly Slot[] = ["person", "thing", "place", "time"];
 
 /** A question about one slot of a fact, answered by the fact's sentence said without synonyms. */
 export function ask(fact: Fact, draw: Draw, slot: Slot = draw.pick(ASKED)): Question {

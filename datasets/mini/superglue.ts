@@ -19,10 +19,12 @@ export const boolq: Generator = (idx, draw) => {
   const label = draw.below(2);
   const told = drawFacts(draw, 2);
   const fact = draw.pick(told);
-  // A question that is answered "no" asks after another action or person than the passage tells of.
-  const asked = label === 1 ? fact : changed(fact, [draw.pick(["person", "action"] as const)], draw);
+  // Answered "no": the passage denies it, or tells of another person or deed than the question.
+  const isDenied = label === 0 && draw.chance(0.5);
+  const asked = label === 1 || isDenied ? fact : changed(fact, [draw.pick(["person", "action"] as const)], draw);
   const question = joined("was the", asked.thing[0], asked.action[0], "by the", asked.person[0]);
-  return { question, passage: told.map((each) => say(each, draw, { order: draw.pick(ORDERS) })).join(" "), idx, label };
+  const passage = told.map((each) => say(each, draw, { order: draw.pick(ORDERS), negated: isDenied && each === fact }));
+  return { question, passage: passage.join(" "), idx, label };
 };
 
 /** CB's order of labels: entailment, contradiction, neutral. */

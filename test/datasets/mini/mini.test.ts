@@ -136,7 +136,7 @@ const READERS: Readonly<Record<string, (input: string) => string>> = {
   "mini/cb": (input) => entailment(input, "premise:", "hypothesis:", ["0", "2", "1"]),
   "mini/mrpc": (input) => {
     const [first, second] = parts(input, "sentence1:", "sentence2:").map(told);
-    return within(first!, second!) && within(second!, first!) ? "1" : "0";
+    return !input.includes(" never ") && within(first!, second!) && within(second!, first!) ? "1" : "0";
   },
   "mini/stsb": (input) => {
     const [first, second] = parts(input, "sentence1:", "sentence2:").map(told);
@@ -148,12 +148,14 @@ const READERS: Readonly<Record<string, (input: string) => string>> = {
     return same && first!.split(" ")[0] === second!.split(" ")[0] ? "1" : "0";
   },
   "mini/qnli": (input) => {
-    const [question, sentence] = parts(input, "question:", "sentence:").map(told);
-    return within(question!, sentence!) ? "0" : "1";
+    const [question, sentence] = parts(input, "question:", "sentence:");
+    const facts = told(sentence!);
+    return within(told(question!), facts) && facts[askedSlot(question!)] !== undefined ? "0" : "1";
   },
   "mini/boolq": (input) => {
     const [question, passage] = parts(input, "question:", "passage:");
-    return sentences(passage!).some((each) => within(told(question!), told(each))) ? "1" : "0";
+    const affirmed = sentences(passage!).filter((each) => !each.includes(" never "));
+    return affirmed.some((each) => within(told(question!), told(each))) ? "1" : "0";
   },
   "mini/multirc": (input) => {
     const [question, answer, paragraph] = parts(input, "question:", "answer:", "paragraph:");
@@ -297,14 +299,20 @@ function entailment(
   return second!.includes(" never ") ? labels[2] : labels[0];
 }
 
+/** The slot that a question asks for, by its first word. */
+function askedSlot(question: string): Slot {
+  const slots: Readonly<Record<string, Slot>> = { who: "person", where: "place", when: "time", what: "thing" };
+  return slots[question.split(" ")[0]!]!;
+}
+
 /** Reads the sentence that the question is about and takes what it asks for. */
 function answered(input: string): string {
   const [question, context] = parts(input, "question:", "context:");
   const known = told(question!);
   const sentence = sentences(context!).find((each) => within(known, told(each)))!;
   const facts = told(sentence);
-  if (question!.startsWith("who")) return `the ${facts.person}`;
-  if (question!.startsWith("where")) return facts.place!;
-  if (question!.startsWith("when")) return facts.time!;
-  return `the ${facts.quality} ${facts.thing}`;
+  const slot = askedSlot(question!);
+  if (slot === "person") return `the ${facts.person}`;
+  if (slot === "thing") return `the ${facts.quality} ${facts.thing}`;
+  return facts[slot]!;
 }
