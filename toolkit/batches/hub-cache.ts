@@ -72,6 +72,12 @@ export async function findInSnapshot(cached: CachedRepo, commit: string, path: s
   return info?.isFile() ? file : null;
 }
 
+/** Repository paths of the files in a folder of that commit that the cache has. */
+export async function listSnapshot(cached: CachedRepo, commit: string, folder: string): Promise<string[]> {
+  const root = inside(inside(join(cached.folder, "snapshots"), commit), folder);
+  return (await readdir(root).catch(() => [])).map((name) => `${folder}/${name}`);
+}
+
 /** The file in any snapshot, the newest first: for when neither network nor a remembered branch says which. */
 export async function findInAnySnapshot(cached: CachedRepo, path: string): Promise<string | null> {
   const root = join(cached.folder, "snapshots");

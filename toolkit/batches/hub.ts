@@ -1,23 +1,14 @@
 // Files of a hub repository, on disk: from the cache where it has them, else downloaded into it, pinned by revision,
-// size and hash. The hub's API is asked through `@huggingface/hub`; a server without the API (a plain folder over HTTP)
-// serves by its `resolve` paths alone. Decides what to fetch; how bytes travel is download.ts, where they lie hub-cache.ts.
+// size and hash. Decides what to fetch; what the server is asked is hub-api.ts, how bytes travel download.ts, where they
+// lie hub-cache.ts.
 import { createHash } from "node:crypto";
 import { mkdir, rename } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { datasetInfo, pathsInfo } from "@huggingface/hub";
-import {
-  ChangedError,
-  type DownloadOptions,
-  type DownloadProgress,
-  download,
-  hashFile,
-  refuse,
-  request,
-  withRetries,
-} from "./download.ts";
+import { ChangedError, type DownloadOptions, type DownloadProgress, download, hashFile } from "./download.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { type DataWarning, HubError, messageOf } from "./errors.ts";
 import { withLock } from "./files.ts";
+import { type Asked, commitOf, filesIn, type Promised, promiseByApi, promiseByHeaders, standIn } from "./hub-api.ts";
 import {
   blobNameBehind,
   blobNameOf,
@@ -29,6 +20,7 @@ import {
   inside,
   isCommit,
   linkSnapshot,
+  listSnapshot,
   readRef,
   writeRef,
 } from "./hub-cache.ts";
@@ -59,31 +51,12 @@ export interface HubFile {
   readonly downloaded: boolean;
 }
 
-/** What the server promises for a file. */
-interface Promised {
-  readonly url: string;
-  /** The hub's commit; for a plain mirror a stand-in made of its address. */
-  readonly commit: string;
-  readonly plain: boolean;
-  readonly size: number | null;
-  readonly etag: string | null;
-  /** Content hash, where the ETag or the API gives one. */
-  readonly hash: string | null;
-}
-
 /**
  * The files `names` of a dataset repository.
  * @throws HubError naming the file, what happened and what to do.
  */
 export async function hubFiles(repo: string, names: readonly string[], options: HubOptions = {}): Promise<HubFile[]> {
-  const environment = options.environment ?? readEnvironment();
-  const context: Context = {
-    ...options,
-    environment,
-    revision: options.revision ?? "main",
-    cached: cachedRepo(environment.hubCache, repo),
-    commits: new Map(),
-  };
+  const context = contextOf(repo, options);
   const results: HubFile[] = new Array(names.length);
   let next = 0;
   const worker = async (): Promise<void> => {
@@ -93,7 +66,50 @@ export async function hubFiles(repo: string, names: readonly string[], options: 
   const workers = Array.from({ length: Math.min(options.parallel ?? 4, names.length) }, worker);
   const failed = (await Promise.allSettled(workers)).find((result) => result.status === "rejected");
   if (failed) throw failed.reason;
+  await pinAll(context);
   return results;
+}
+
+/**
+ * The files that make one split: `0000.parquet` of the converted branch stands for all numbered files beside it, and
+ * `…-00000-of-00003.parquet` for the three.
+ */
+export async function hubShards(repo: string, name: string, options: HubOptions = {}): Promise<string[]> {
+  const counted = /^(.*-)00000-of-(\d{5})(\.parquet)$/.exec(name);
+  if (counted)
+    return Array.from(
+      { length: Number(counted[2]) },
+      (_, i) => `${counted[1]}${String(i).padStart(5, "0")}-of-${counted[2]}${counted[3]}`,
+    );
+  const numbered = /^(.*)\/0000\.parquet$/.exec(name);
+  if (!numbered) return [name];
+  const folder = numbered[1]!;
+  const isShard = (path: string): boolean =>
+    path.startsWith(`${folder}/`) && /^\d{4}\.parquet$/.test(path.slice(folder.length + 1));
+  const context = contextOf(repo, options);
+  const { environment, cached, revision } = context;
+  inside(cached.folder, name);
+  if (!context.update) {
+    // All shards of a split are pinned together, so those that are pinned are all there are.
+    const prefix = pinKey(cached.repo, revision, "");
+    const pinned = Object.keys(await readPins(environment.lockFile)).flatMap((key) =>
+      key.startsWith(prefix) && isShard(key.slice(prefix.length)) ? [key.slice(prefix.length)] : [],
+    );
+    if (pinned.includes(name)) return pinned.sort();
+  }
+  if (environment.offline) {
+    const commit = await readRef(cached, revision);
+    const beside = commit === null ? [] : await listSnapshot(cached, commit, folder);
+    return beside.includes(name) ? beside.filter(isShard).sort() : [name];
+  }
+  const commit = await commitAt(context, revision).catch((error) => {
+    // Without a network the cache decides, and says so, when the files are asked for.
+    if (error instanceof HubError && error.code === "unavailable") return null;
+    throw error;
+  });
+  if (commit === null) return [name];
+  const shards = (await filesIn(asking(context), commit, folder)).filter(isShard);
+  return shards.includes(name) ? shards : [name];
 }
 
 interface Context extends HubOptions {
@@ -102,6 +118,48 @@ interface Context extends HubOptions {
   readonly cached: CachedRepo;
   /** Commits asked for during this call, so that all files come from one. */
   readonly commits: Map<string, Promise<string | null>>;
+  /** Pins to be written when every file of the call is there: by lock file, then key. */
+  readonly pins: Map<string, Record<string, Pin>>;
+}
+
+function contextOf(repo: string, options: HubOptions): Context {
+  const environment = options.environment ?? readEnvironment();
+  return {
+    ...options,
+    environment,
+    revision: options.revision ?? "main",
+    cached: cachedRepo(environment.hubCache, repo),
+    commits: new Map(),
+    pins: new Map(),
+  };
+}
+
+function asking(context: Context): Asked {
+  const { environment, cached, signal, tuning } = context;
+  return { endpoint: environment.endpoint, token: environment.token, repo: cached.repo, signal, tuning };
+}
+
+function commitAt(context: Context, revision: string): Promise<string | null> {
+  let commit = context.commits.get(revision);
+  if (commit === undefined) {
+    commit = commitOf(asking(context), revision);
+    context.commits.set(revision, commit);
+  }
+  return commit;
+}
+
+/** Asks the server what the file is now (or at its pinned revision). */
+async function ask(context: Context, name: string, pin: Pin | undefined): Promise<Promised> {
+  const wanted = pin?.revision ?? context.revision;
+  const commit = await commitAt(context, wanted);
+  if (commit !== null) return promiseByApi(asking(context), wanted, commit, name);
+  // No API here. A pinned commit is asked for by name all the same: a plain server serves it too, a real one honours it.
+  const promised = await promiseByHeaders(asking(context), wanted, name);
+  return promised.plain ? { ...promised, commit: standInOf(context) } : promised;
+}
+
+function standInOf({ environment, cached, revision }: Context): string {
+  return standIn({ endpoint: environment.endpoint, repo: cached.repo }, revision);
 }
 
 async function hubFile(context: Context, name: string): Promise<HubFile> {
@@ -116,7 +174,7 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
   const mirrorPin = context.update ? undefined : mirrorPins[mirrorKey];
 
   // A pin, or a commit asked for by name, needs no network where the cache has it.
-  const known = mirrorPin ? standIn(context) : (pin?.revision ?? (isCommit(revision) ? revision : null));
+  const known = mirrorPin ? standInOf(context) : (pin?.revision ?? (isCommit(revision) ? revision : null));
   if (known !== null) {
     const path = await findInSnapshot(cached, known, name);
     if (path !== null) return settle(context, name, path, known, mirrorPin !== undefined, mirrorPin ?? pin, false);
@@ -133,7 +191,7 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
   }
   const present = await findInSnapshot(cached, promised.commit, name);
   if (present !== null && !(promised.plain && context.update)) {
-    await remember(context, promised);
+    await remember(context, promised, pin);
     return settle(context, name, present, promised.commit, promised.plain, promised.plain ? mirrorPin : pin, false);
   }
   const lock = join(
@@ -188,11 +246,11 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
           const final = promised.hash === null ? blobPath(cached, sha256) : target;
           await rename(arriving, final);
           const path = await linkSnapshot(cached, promised.commit, name, final);
-          await remember(context, promised);
+          await remember(context, promised, pin);
           return { path, commit: promised.commit };
         }
         const path = await linkSnapshot(cached, promised.commit, name, target);
-        await remember(context, promised);
+        await remember(context, promised, pin);
         return { path, commit: promised.commit };
       } catch (error) {
         if (!(error instanceof ChangedError)) throw error;
@@ -205,121 +263,6 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
       }
     }
   }
-}
-
-/** Asks the server what the file is now (or at its pinned revision). */
-async function ask(context: Context, name: string, pin: Pin | undefined): Promise<Promised> {
-  const { environment, cached, revision } = context;
-  const wanted = pin?.revision ?? revision;
-  let asking = context.commits.get(wanted);
-  if (asking === undefined) {
-    asking = commitByApi(context, wanted);
-    context.commits.set(wanted, asking);
-  }
-  const commit = await asking;
-  if (commit !== null) {
-    const found = await withRetries(
-      `${cached.repo}/${name}`,
-      (signal) =>
-        pathsInfo({
-          repo: { type: "dataset", name: cached.repo },
-          paths: [name],
-          revision: commit,
-          hubUrl: environment.endpoint,
-          ...(environment.token ? { accessToken: environment.token } : {}),
-          fetch: apiFetch(cached.repo, environment.token, signal),
-        }),
-      { ...context.tuning, signal: context.signal },
-    );
-    const info = found.find((item) => item.path === name && item.type === "file");
-    if (!info)
-      throw new HubError(
-        "not-found",
-        `${cached.repo} has no file "${name}" at revision ${wanted} (${commit}). Check the name, the config and the revision.`,
-      );
-    const hash = blobNameOf(info.lfs?.oid.replace(/^sha256:/, "") ?? info.oid ?? null);
-    return { url: resolveUrl(context, commit, name), commit, plain: false, size: info.size, etag: hash, hash };
-  }
-  // No API here. A pinned commit, if any, is still asked for by name: the plain server ignores it, a real one honours it.
-  const url = resolveUrl(context, wanted, name);
-  return withRetries(
-    `${cached.repo}/${name}`,
-    async (signal) => {
-      let head: Headers | null = null;
-      // The headers of the first answer count, not those of the storage it redirects to.
-      const keep = (_: URL, response: Response): boolean => {
-        head ??= response.headers;
-        return true;
-      };
-      let response = await request(url, { method: "HEAD", token: environment.token }, signal, keep);
-      if (response.status === 405 || response.status === 501) {
-        response = await request(url, { headers: { range: "bytes=0-0" }, token: environment.token }, signal, keep);
-        await response.body?.cancel();
-      }
-      if (!response.ok) refuse(response, `${cached.repo}/${name}`, environment.token);
-      const first: Headers = head ?? response.headers;
-      const named = first.get("x-repo-commit");
-      if (named !== null && !isCommit(named))
-        throw new HubError(
-          "bad-name",
-          `${url}: the server names the revision ${JSON.stringify(named)}, which is no commit.`,
-        );
-      const etag = first.get("x-linked-etag") ?? response.headers.get("etag");
-      return {
-        url: named === null ? url : resolveUrl(context, named, name),
-        commit: named ?? standIn(context),
-        plain: named === null,
-        size: sizeFrom(first, response),
-        etag,
-        hash: blobNameOf(etag),
-      };
-    },
-    { ...context.tuning, signal: context.signal },
-  );
-}
-
-/** The commit behind a revision, by the hub's API; null where the server has no API. */
-async function commitByApi(context: Context, revision: string): Promise<string | null> {
-  const { environment, cached } = context;
-  try {
-    const info = await withRetries(
-      cached.repo,
-      (signal) =>
-        datasetInfo({
-          name: cached.repo,
-          revision,
-          additionalFields: ["sha"],
-          hubUrl: environment.endpoint,
-          ...(environment.token ? { accessToken: environment.token } : {}),
-          fetch: apiFetch(cached.repo, environment.token, signal),
-        }),
-      { ...context.tuning, signal: context.signal },
-    );
-    const { sha } = info as { sha?: unknown };
-    if (typeof sha === "string" && isCommit(sha)) return sha;
-    throw new HubError(
-      "bad-name",
-      `${environment.endpoint}: the hub's API names no commit for ${cached.repo}@${revision} (${JSON.stringify(sha)}).`,
-    );
-  } catch (error) {
-    // 404 may mean "no such repository" or "no API"; the resolve path tells which. HTML instead of JSON: no API either.
-    if (error instanceof HubError && error.code === "not-found") return null;
-    if (error instanceof HubError && error.cause instanceof SyntaxError) return null;
-    throw error;
-  }
-}
-
-/** `fetch` for the hub's library: statuses become our errors, so that they are retried and named alike. */
-function apiFetch(repo: string, token: string | null, signal: AbortSignal): typeof fetch {
-  const asked = async (input: string | URL | Request, init?: RequestInit): Promise<Response> => {
-    const response = await fetch(input, { ...init, signal });
-    if (response.ok) return response;
-    await response.body?.cancel();
-    if (response.status === 405 || response.status === 501)
-      throw new HubError("not-found", `${repo}: the server has no API (${response.status}).`);
-    return refuse(response, repo, token);
-  };
-  return asked as typeof fetch;
 }
 
 /** The end of every way: checks the pin, or makes it. */
@@ -354,11 +297,19 @@ async function settle(
   if (!pin) {
     const file = plain ? mirrorLock(environment) : environment.lockFile;
     const key = pinKey(cached.repo, revision, name, plain ? environment.endpoint : undefined);
-    await writePins(file, { [key]: { revision: plain ? null : commit, size, sha256 } }).catch((error) => {
-      context.onWarning?.({ code: "lock", message: `${label} could not be pinned in ${file}: ${messageOf(error)}` });
-    });
+    const pins = context.pins.get(file) ?? {};
+    context.pins.set(file, { ...pins, [key]: { revision: plain ? null : commit, size, sha256 } });
   }
   return { name, path, revision: plain ? null : commit, sha256, downloaded };
+}
+
+/** Writes the pins of a call whose files are all there; a lock that cannot be written does not spoil the load. */
+async function pinAll(context: Context): Promise<void> {
+  for (const [file, pins] of context.pins)
+    await writePins(file, pins).catch((error) => {
+      const names = Object.keys(pins).join(", ");
+      context.onWarning?.({ code: "lock", message: `${names} could not be pinned in ${file}: ${messageOf(error)}` });
+    });
 }
 
 /** What the cache has, when the network may not or cannot be asked. */
@@ -370,7 +321,7 @@ async function fromCache(
   cause?: Error,
 ): Promise<HubFile> {
   const { cached, revision, environment } = context;
-  const commits = [pin?.revision, await readRef(cached, revision), standIn(context)];
+  const commits = [pin?.revision, await readRef(cached, revision), standInOf(context)];
   let path: string | null = null;
   for (const commit of commits) if (commit && path === null) path = await findInSnapshot(cached, commit, name);
   path ??= pin?.revision ? null : await findInAnySnapshot(cached, name);
@@ -393,23 +344,13 @@ async function fromCache(
   return { name, path, revision: pin?.revision ?? null, sha256, downloaded: false };
 }
 
-async function remember(context: Context, promised: Promised): Promise<void> {
+/** Notes which commit the branch stands at, for offline days and for Python. */
+async function remember(context: Context, promised: Promised, pin: Pin | undefined): Promise<void> {
   const { cached, revision } = context;
-  // A mirror's stand-in must not hide the commit that a real hub gave.
-  if (promised.plain && (await readRef(cached, revision)) !== null) return;
+  // Neither a mirror's stand-in nor an older, pinned commit may hide the one that the hub gave last.
+  if ((promised.plain || pin) && (await readRef(cached, revision)) !== null) return;
   if (!context.update && isCommit(revision)) return;
   await writeRef(cached, revision, promised.commit);
-}
-
-function resolveUrl(context: Context, revision: string, name: string): string {
-  const path = name.split("/").map(encodeURIComponent).join("/");
-  return `${context.environment.endpoint}/datasets/${context.cached.repo}/resolve/${encodeURIComponent(revision)}/${path}`;
-}
-
-/** A commit-like name for a server without commits, the same for the same server, repository and revision. */
-function standIn(context: Context): string {
-  const { environment, cached, revision } = context;
-  return createHash("sha1").update(`${environment.endpoint}\n${cached.repo}\n${revision}`).digest("hex");
 }
 
 function urlName(url: string): string {
@@ -418,13 +359,4 @@ function urlName(url: string): string {
 
 function mirrorLock(environment: Environment): string {
   return join(environment.cache, "mirrors.lock.json");
-}
-
-function sizeFrom(first: Headers, last: Response): number | null {
-  const linked = first.get("x-linked-size");
-  if (linked !== null && /^\d+$/.test(linked)) return Number(linked);
-  const range = /\/(\d+)$/.exec(last.headers.get("content-range") ?? "");
-  if (range) return Number(range[1]);
-  const length = last.headers.get("content-length");
-  return last.status !== 206 && length !== null && /^\d+$/.test(length) ? Number(length) : null;
 }

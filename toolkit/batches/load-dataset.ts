@@ -162,20 +162,22 @@ async function fromFile(
 
 /** The source's batches, each row tried with the template, so that a bad file is refused before it is cached. */
 async function* verified(dataset: Dataset, source: Source): AsyncGenerator<RecordBatch> {
-  let firstRow = 0;
-  for await (const batch of source.batches()) {
-    const columns = dataset.schema.fields.map((field) => [field.name, batch.getChild(field.name)!] as const);
-    for (let i = 0; i < batch.numRows; i++) {
-      const row = Object.fromEntries(columns.map(([name, column]) => [name, plain(column.get(i))]));
-      try {
-        dataset.render(row, { prefix: false, variant: "fixed", split: "validation" });
-      } catch (cause) {
-        if (!(cause instanceof DataError)) throw cause;
-        throw dataError({ file: source.path, row: firstRow + i }, cause.message, { cause });
+  for (const { path, batches } of source.parts) {
+    let firstRow = 0;
+    for await (const batch of batches()) {
+      const columns = dataset.schema.fields.map((field) => [field.name, batch.getChild(field.name)!] as const);
+      for (let i = 0; i < batch.numRows; i++) {
+        const row = Object.fromEntries(columns.map(([name, column]) => [name, plain(column.get(i))]));
+        try {
+          dataset.render(row, { prefix: false, variant: "fixed", split: "validation" });
+        } catch (cause) {
+          if (!(cause instanceof DataError)) throw cause;
+          throw dataError({ file: path, row: firstRow + i }, cause.message, { cause });
+        }
       }
+      firstRow += batch.numRows;
+      yield batch;
     }
-    firstRow += batch.numRows;
-    yield batch;
   }
 }
 

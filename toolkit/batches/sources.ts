@@ -12,20 +12,27 @@ import { hashFile } from "./download.ts";
 import { readEnvironment } from "./environment.ts";
 import { DataError, dataError } from "./errors.ts";
 import { writeAtomically } from "./files.ts";
-import { type HubOptions, hubFiles } from "./hub.ts";
+import { type HubOptions, hubFiles, hubShards } from "./hub.ts";
 import { readParquet } from "./parquet.ts";
 import { glueFileOf, glueLayouts, readCsv, readGlueTsv, readJsonLines } from "./text-files.ts";
 
-export interface Source {
-  /** Path on disk, for messages. */
+/** One file of a source: a split may come in several. */
+export interface SourcePart {
+  /** Path on disk. */
   readonly path: string;
-  /** SHA-256 of the file's bytes. */
+  batches(): AsyncIterable<RecordBatch> | Iterable<RecordBatch>;
+}
+
+export interface Source {
+  /** Path on disk of the first part, for messages. */
+  readonly path: string;
+  /** SHA-256 of the file's bytes; of the parts' hashes where there are several. */
   readonly sha256: string;
   /** The hub's commit, where it came from there. */
   readonly revision: string | null;
   /** True where the file is one split by itself, so that the split rule does not apply. */
   readonly isSplit: boolean;
-  batches(): AsyncIterable<RecordBatch> | Iterable<RecordBatch>;
+  readonly parts: readonly SourcePart[];
 }
 
 /**
@@ -47,14 +54,19 @@ export async function findSource(
       `${dataset.name} has no hub split "${hubSplit}"; it has ${Object.keys(dataset.source.files).join(", ") || "none"}. ` +
         "For files of your own, say where they are: loadDataset(…, { from: path }).",
     );
-  const { revision } = dataset.source;
-  const [file] = await hubFiles(dataset.source.repo, [name], { ...(revision ? { revision } : {}), ...options });
+  const { repo, revision } = dataset.source;
+  const asked = { ...(revision ? { revision } : {}), ...options };
+  const files = await hubFiles(repo, await hubShards(repo, name, asked), asked);
+  const [first] = files;
+  const all = createHash("sha256")
+    .update(files.map(({ sha256 }) => sha256).join())
+    .digest("hex");
   return {
-    path: file!.path,
-    sha256: file!.sha256,
-    revision: file!.revision,
+    path: first!.path,
+    sha256: files.length === 1 ? first!.sha256 : all,
+    revision: first!.revision,
     isSplit: false,
-    batches: () => readParquet(file!.path, dataset.schema),
+    parts: files.map(({ path }) => ({ path, batches: () => readParquet(path, dataset.schema) })),
   };
 }
 
@@ -77,7 +89,11 @@ async function localSource(dataset: Dataset, hubSplit: string, from: string, cac
       const path = join(folder, glueFileOf(hubSplit));
       candidates.push(path);
       if (!existsSync(path)) continue;
-      return { ...(await identified(path, cache)), isSplit: false, batches: () => readGlueTsv(path, dataset, layout) };
+      return {
+        ...(await identified(path, cache)),
+        isSplit: false,
+        parts: [{ path, batches: () => readGlueTsv(path, dataset, layout) }],
+      };
     }
   }
   for (const extension of Object.keys(readers)) {
@@ -110,7 +126,7 @@ async function fileSource(dataset: Dataset, path: string, isSplit: boolean, cach
     throw new DataError(
       `${path}: expected a file that ends in ${Object.keys(readers).join(", ")}, not "${extension}".`,
     );
-  return { ...(await identified(path, cache)), isSplit, batches: () => reader(path, dataset) };
+  return { ...(await identified(path, cache)), isSplit, parts: [{ path, batches: () => reader(path, dataset) }] };
 }
 
 /**

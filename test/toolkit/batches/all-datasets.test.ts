@@ -33,7 +33,11 @@ beforeAll(async () => {
       const rows = hubSplit === "train" && dataset.splitRule.kind === "large" ? 1040 : 60;
       const table = stand.generate!(hubSplit, { rows });
       tables.set(`${dataset.name}:${hubSplit}`, table);
-      files[`${dataset.source.repo}:${path}`] = parquetOf(table);
+      // The converted branch cuts large splits into numbered files.
+      const half = path.endsWith("/0000.parquet") ? rows / 2 : rows;
+      files[`${dataset.source.repo}:${path}`] = parquetOf(table.slice(0, half));
+      if (half < rows)
+        files[`${dataset.source.repo}:${path.replace("0000.parquet", "0001.parquet")}`] = parquetOf(table.slice(half));
     }
   }
   hub = startHub({ kind: "api", files });
@@ -91,7 +95,7 @@ const passing: readonly (readonly Fault[])[] = [
 ];
 
 describe("from a hub that stumbles, every dataset loads whole", () => {
-  afterEach(() => expect(hub.requests.length).toBeGreaterThan(0));
+  afterEach(() => expect(hub.faultsLeft()).toBe(0));
   for (const [number, dataset] of datasets.entries())
     it(dataset.name, async () => {
       const options = fresh();

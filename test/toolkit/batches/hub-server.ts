@@ -26,6 +26,8 @@ export interface HubServer {
   /** Bytes of bodies handed out so far. */
   readonly sent: () => number;
   fault(path: string, ...faults: Fault[]): void;
+  /** Faults that no request has met yet. */
+  faultsLeft(): number;
   /** Replaces a file's content from now on. */
   replace(path: string, content: Uint8Array): void;
   stop(): Promise<void>;
@@ -69,10 +71,17 @@ export function startHub(options: HubServerOptions): HubServer {
     async fetch(request) {
       const url = new URL(request.url);
       requests.push(`${request.method} ${url.pathname} ${request.headers.get("range") ?? ""}`.trim());
-      const api = /^\/api\/datasets\/([^/]+\/[^/]+)\/(revision|paths-info)\/(.+)$/.exec(url.pathname);
+      const api = /^\/api\/datasets\/([^/]+\/[^/]+)\/(revision|paths-info|tree)\/(.+)$/.exec(url.pathname);
       if (api && kind === "api") {
         const [, repo, what] = api as unknown as [string, string, string];
         if (what === "revision") return Response.json({ _id: "1", id: repo, sha: commit, lastModified: "2024-01-01" });
+        if (what === "tree") {
+          const under = `${api[3]!.split("/").slice(1).join("/")}/`;
+          const names = [...files.keys()].map((key) => (key.startsWith(`${repo}:`) ? key.slice(repo.length + 1) : key));
+          return Response.json(
+            names.filter((path) => path.startsWith(under)).map((path) => ({ path, type: "file", size: 1, oid: "0" })),
+          );
+        }
         const { paths } = (await request.json()) as { paths: string[] };
         const found = [];
         for (const path of paths) {
@@ -146,6 +155,7 @@ export function startHub(options: HubServerOptions): HubServer {
     requests,
     sent: () => sent,
     fault: (path, ...more) => void faults.set(path, [...(faults.get(path) ?? []), ...more]),
+    faultsLeft: () => [...faults.values()].reduce((sum, left) => sum + left.length, 0),
     replace: (path, content) => void files.set(path, content),
     stop: async () => {
       for (const controller of controllers) {

@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { type Environment, readEnvironment } from "#toolkit/batches/environment.ts";
 import type { DataWarning } from "#toolkit/batches/errors.ts";
-import { type HubFile, type HubOptions, hubFiles } from "#toolkit/batches/hub.ts";
+import { type HubFile, type HubOptions, hubFiles, hubShards } from "#toolkit/batches/hub.ts";
 import { cachedRepo, inside } from "#toolkit/batches/hub-cache.ts";
 import { readPins } from "#toolkit/batches/pins.ts";
 import { defaultCommit, type HubServer, hash, startHub } from "./hub-server.ts";
@@ -132,6 +132,48 @@ describe("a file of the hub", () => {
   });
 });
 
+describe("a split in several files", () => {
+  const shards = Object.fromEntries([0, 1, 2].map((i) => [`all/train/000${i}.parquet`, content.slice(i)]));
+  const shardsOf = (
+    url: string,
+    more: Record<string, string> = {},
+    name = "all/train/0000.parquet",
+  ): Promise<string[]> =>
+    hubShards(repo, name, { environment: environmentFor(url, more), tuning: quick, revision: "refs/convert/parquet" });
+
+  it("is found whole on the converted branch, then by its pins, and offline", async () => {
+    const hub = serve({ kind: "api", files: { ...shards, "all/train/README.md": other } });
+    expect(await shardsOf(hub.url)).toEqual(Object.keys(shards));
+    await hubFiles(repo, Object.keys(shards), {
+      environment: environmentFor(hub.url),
+      revision: "refs/convert/parquet",
+    });
+    const asked = hub.requests.length;
+    expect(await shardsOf(hub.url)).toEqual(Object.keys(shards));
+    expect(hub.requests.length).toBe(asked);
+    await rm(join(folder, "lock.json"));
+    expect(await shardsOf(hub.url, { BUNSEN_OFFLINE: "1" })).toEqual(Object.keys(shards));
+  });
+
+  it("is pinned only when all its files are there", async () => {
+    const hub = serve({ kind: "api", files: shards });
+    hub.fault("all/train/0002.parquet", { kind: "status", status: 404 });
+    const all = { environment: environmentFor(hub.url), tuning: quick };
+    await expect(hubFiles(repo, Object.keys(shards), all)).rejects.toMatchObject({ code: "not-found" });
+    expect(await readPins(join(folder, "lock.json"))).toEqual({});
+    await hubFiles(repo, Object.keys(shards), all);
+    expect(Object.keys(await readPins(join(folder, "lock.json")))).toHaveLength(3);
+  });
+
+  it("says by its name how many there are, or is one file", async () => {
+    expect(await shardsOf("http://127.0.0.1:9", {}, "a/train-00000-of-00003.parquet")).toEqual(
+      [0, 1, 2].map((i) => `a/train-0000${i}-of-00003.parquet`),
+    );
+    expect(await shardsOf("http://127.0.0.1:9", {}, "a/train.parquet")).toEqual(["a/train.parquet"]);
+    expect(await shardsOf(serve({ kind: "plain", files: shards }).url)).toEqual(["all/train/0000.parquet"]);
+  });
+});
+
 describe("pins", () => {
   it("are written by the first load and hold revision, size and hash", async () => {
     await get(serve({ kind: "api" }).url);
@@ -158,6 +200,15 @@ describe("pins", () => {
     });
     expect(await get(hub.url, { update: true })).toMatchObject({ sha256: hash(other) });
     expect(await get(hub.url)).toMatchObject({ sha256: hash(other), downloaded: false });
+  });
+
+  it("do not move the branch back in the shared cache", async () => {
+    await get(serve({ kind: "headers" }).url);
+    const ref = join(folder, "hf/hub/datasets--owner--name/refs/main");
+    await writeFile(ref, "e".repeat(40));
+    await rm(join(folder, "hf/hub/datasets--owner--name/snapshots"), { recursive: true });
+    expect(await get(serve({ kind: "headers" }).url)).toMatchObject({ revision: defaultCommit });
+    expect(await readFile(ref, "utf8")).toBe("e".repeat(40));
   });
 
   it("of a plain mirror stay out of the lock, and its difference from the lock is a warning", async () => {
