@@ -60,9 +60,10 @@ export interface Language extends AsyncDisposable {
   inspect(code: string, cursor: number, detailLevel: number): Promise<InspectReply>;
   /**
    * The type errors of a cell that is about to run. Not a promise where they are known already (the same code, with
-   * the same cells before it), or where the server does not run yet: then there are none.
+   * the same cells before it), or where the server has not read its library yet: then there are none, and the cell is
+   * not held up. With `wait`, for those whose cells must not run with errors, the server is started and waited for.
    */
-  diagnostics(code: string): readonly TypeProblem[] | Promise<readonly TypeProblem[]>;
+  diagnostics(code: string, wait?: boolean): readonly TypeProblem[] | Promise<readonly TypeProblem[]>;
   /** Told after each cell that ran to its end, so that later cells know its declarations. */
   cellEvaluated(code: string): void;
   /** Told when the evaluator lost its state: no earlier cell's declarations exist any more. */

@@ -42,6 +42,8 @@ export function createLanguage(options: LanguageOptions): Language {
   let earlier: string[] = [];
   const known = new Map<string, readonly TypeProblem[]>();
   let queue: Promise<unknown> = Promise.resolve();
+  /** The server that has answered once: it has read the library's types, and answers soon from now on. */
+  let readyPid: number | null = null;
   let warmUpTimer: ReturnType<typeof setTimeout> | undefined;
 
   const use = (): Parts => {
@@ -70,7 +72,11 @@ export function createLanguage(options: LanguageOptions): Language {
       const current = use();
       current.sources.check();
       // One after the other: a question's text must stay in the scratch document until all its parts are answered.
-      const answer = queue.then(() => question(current));
+      const answer = queue.then(async () => {
+        const result = await question(current);
+        readyPid = current.server.pid;
+        return result;
+      });
       queue = answer.catch(() => undefined);
       return await Promise.race([answer, late]);
     } catch (error) {
@@ -107,8 +113,8 @@ export function createLanguage(options: LanguageOptions): Language {
         };
         return inspect(context, code, cursor, detailLevel);
       }),
-    diagnostics: (code) => {
-      if (!started) return [];
+    diagnostics: (code, wait = false) => {
+      if (!wait && (readyPid === null || parts?.server.pid !== readyPid)) return [];
       const { server, cells } = use();
       const key = `${cells.version}\n${code}`;
       const cached = known.get(key);
