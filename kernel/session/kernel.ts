@@ -51,6 +51,8 @@ export interface Kernel {
 
 /** The language server is started when the kernel has had nothing to do for this long after a cell; asked for earlier, it starts at once. */
 const languageStartDelayMs = 300;
+/** A client that reconnects asks within this time. */
+const evaluatorStartMs = 25;
 /** What a front end may wait for runtime values: types alone answer after that. */
 const runtimeAnswerMs = 50;
 /** The reply to shutdown is written and the evaluator gone within this; then the process ends in any case. */
@@ -103,9 +105,12 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     log: warn,
   });
 
-  // The evaluator's process starts now, beside the first kernel_info_request.
+  // The evaluator's process starts as soon as the first request is answered, or nobody asks for a moment: a front end
+  // waits for the first reply, and loading and spawning would double its time.
   let evaluator: Evaluator | null = null;
-  const evaluatorReady = options.loadEvaluator().then((create) => {
+  const firstReply = Promise.withResolvers<void>();
+  setTimeout(firstReply.resolve, evaluatorStartMs);
+  const evaluatorReady = firstReply.promise.then(options.loadEvaluator).then((create) => {
     evaluator = create({
       cwd,
       onLog: (line) => log("info", `evaluator: ${line}`),
@@ -183,7 +188,10 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     inputs,
     shells: createShells((request) => serve(request, handlers[request.message.header.msg_type]!)),
     comms,
-    evaluator: () => evaluatorReady,
+    evaluator() {
+      firstReply.resolve();
+      return evaluatorReady;
+    },
     language: startLanguage,
     isComplete: async (code) => (await options.loadIsComplete())(code),
     history: openHistory,
@@ -258,6 +266,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     const aborted = content.status === "error" ? await behind(request) : [];
     if (row.reply !== null) reply(request, row.reply, { status: "ok", ...content });
     publisher.status(header, "idle");
+    firstReply.resolve();
     for (const each of aborted) abort(each);
     // Front ends show the state that came last: while a cell computes they shall go on showing busy.
     if (row.order === "at once") {

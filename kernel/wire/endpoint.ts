@@ -2,6 +2,7 @@
 // mark. It runs the codec against real sockets; which peer gets which message is for router.ts, xpub.ts and rep.ts.
 
 import {
+  concat,
   createDecoder,
   defaultLimits,
   encodeError,
@@ -64,6 +65,9 @@ export interface Endpoint {
  */
 export const defaultHighWaterMark: number = 64 * 1024 * 1024;
 
+/** What leaves in one write; more than this is written at once, as it comes. */
+const joinedBytes = 256 * 1024;
+
 /** A peer must finish its handshake within this time: a port scanner holds no descriptor for longer. */
 const handshakeTimeoutMs = 30_000;
 
@@ -107,17 +111,41 @@ export function bindEndpoint(options: EndpointOptions, role: EndpointRole): Endp
     let pendingBytes = 0;
     let ready = false;
     let gone = false;
+    /** The operating system's buffer is full; `drain` will say when it is not. */
+    let blocked = false;
+    let scheduled = false;
     let identity: Uint8Array = new Uint8Array(0);
     let identityKey = "";
 
-    const write = (bytes: Uint8Array): void => {
-      if (queue.length === 0) {
-        const written = socket.write(bytes);
-        if (written === bytes.length || written < 0) return;
-        bytes = bytes.subarray(written);
+    /** Hands the queue to the operating system, as far as that takes it. */
+    const flush = (): void => {
+      scheduled = false;
+      if (gone || blocked) return;
+      // Small messages of one turn leave by one system call, which also wakes the reader once.
+      if (queue.length > 1 && pendingBytes <= joinedBytes) queue = [concat(queue)];
+      while (queue.length > 0) {
+        const head = queue[0]!;
+        const written = socket.write(head);
+        if (written < 0) return;
+        pendingBytes -= written;
+        if (written < head.length) {
+          queue[0] = head.subarray(written);
+          blocked = true;
+          return;
+        }
+        queue.shift();
       }
+      settle();
+    };
+    const write = (bytes: Uint8Array): void => {
       queue.push(bytes);
       pendingBytes += bytes.length;
+      if (blocked) return;
+      if (pendingBytes > joinedBytes) flush();
+      else if (!scheduled) {
+        scheduled = true;
+        setImmediate(flush);
+      }
     };
 
     const peer: Peer = {
@@ -148,6 +176,7 @@ export function bindEndpoint(options: EndpointOptions, role: EndpointRole): Endp
     const refuse = (reason: string): void => {
       log(`${role.socketType.toLowerCase()}: dropped a connection: ${reason}`);
       if (!gone) write(encodeError(reason));
+      flush();
       peer.close();
     };
 
@@ -199,18 +228,8 @@ export function bindEndpoint(options: EndpointOptions, role: EndpointRole): Endp
         }
       },
       writable() {
-        while (queue.length > 0) {
-          const head = queue[0]!;
-          const written = socket.write(head);
-          if (written < 0) return;
-          pendingBytes -= written;
-          if (written < head.length) {
-            queue[0] = head.subarray(written);
-            return;
-          }
-          queue.shift();
-        }
-        settle();
+        blocked = false;
+        flush();
       },
       closed() {
         if (gone) return;
