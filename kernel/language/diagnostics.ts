@@ -13,14 +13,16 @@ interface Diagnostic {
 
 const errorSeverity = 1;
 
-/**
- * Not shown: what the evaluator says better when the cell runs (2307, a module that is not there, with the command that adds
- * it; syntax errors, below 2000), and what only our way of joining cells brings up.
- */
+/** Below are syntax errors, which the evaluator reports when the cell runs. */
+const firstSemanticCode = 2000;
+
 const hiddenCodes: ReadonlySet<number> = new Set([
-  2307, 2792,
+  // A module that is not there: the evaluator says so too, with the command that adds it.
+  2307, 2792, 2882,
   // A module without type declarations works; its names are `any`.
   7016,
+  // What comes from outside (`await response.json()`) is of type `unknown`; a notebook is where it is looked into.
+  2571, 18046,
 ]);
 
 /** `path` is the scratch document that holds `code`. */
@@ -34,7 +36,7 @@ export async function readDiagnostics(
   if (!Array.isArray(items)) return [];
   return (items as Diagnostic[]).flatMap((item) => {
     const number = Number(item.code);
-    if (item.severity !== errorSeverity || number < 2000 || hiddenCodes.has(number)) return [];
+    if (item.severity !== errorSeverity || number < firstSemanticCode || hiddenCodes.has(number)) return [];
     if (item.range.start.line === 0) return [];
     const start = humanPosition(code, indexAt(code, item.range.start));
     const end = humanPosition(code, indexAt(code, item.range.end));
@@ -54,7 +56,7 @@ export async function readDiagnostics(
 /** Names of earlier cells reach a cell as imports; people wrote `const` or `function`. */
 function rephrase(code: number, message: string): string {
   if (code === 2632)
-    return message.replace("because it is an import", "because an earlier cell declares it as a constant");
+    return message.replace("because it is an import", "because it is a constant, function or class of an earlier cell");
   return message;
 }
 

@@ -42,6 +42,7 @@ export function createLanguage(options: LanguageOptions): Language {
   let earlier: string[] = [];
   const known = new Map<string, readonly TypeProblem[]>();
   let queue: Promise<unknown> = Promise.resolve();
+  let disposed = false;
   /** The server that has answered once: it has read the library's types, and answers soon from now on. */
   let readyPid: number | null = null;
   let warmUpTimer: ReturnType<typeof setTimeout> | undefined;
@@ -80,7 +81,7 @@ export function createLanguage(options: LanguageOptions): Language {
       queue = answer.catch(() => undefined);
       return await Promise.race([answer, late]);
     } catch (error) {
-      log(`language: ${error instanceof Error ? error.message : String(error)}`);
+      if (!disposed) log(`language: ${error instanceof Error ? error.message : String(error)}`);
       return fallback;
     } finally {
       clearTimeout(timer);
@@ -139,6 +140,7 @@ export function createLanguage(options: LanguageOptions): Language {
       return parts?.server.pid ?? null;
     },
     [Symbol.asyncDispose]: async () => {
+      disposed = true;
       clearTimeout(warmUpTimer);
       const last = parts;
       parts = null;

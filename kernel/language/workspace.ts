@@ -122,6 +122,7 @@ function makeConfig(root: string, cellFolder: string, cwd: string): object {
       strict: true,
       // A notebook is for trying things out: types are asked for where TypeScript can find none itself, not before.
       noImplicitAny: false,
+      useUnknownInCatchVariables: false,
       jsx: "react-jsx",
       jsxImportSource: "bunsen/kernel",
       types: ["bun"],
@@ -159,8 +160,12 @@ function makeConfig(root: string, cellFolder: string, cwd: string): object {
         "bunsen/kernel": [join(packageRoot, "kernel/index.ts")],
         "bunsen/kernel/jsx-runtime": [join(packageRoot, "kernel/display/jsx-runtime.ts")],
         // A cell that imports these gets the toolkit's own copy.
-        "@tensorflow/tfjs-core": [join(packageRoot, "node_modules/@tensorflow/tfjs-core")],
-        "apache-arrow": [join(packageRoot, "node_modules/apache-arrow")],
+        ...Object.fromEntries(
+          ["@tensorflow/tfjs-core", "apache-arrow"].flatMap((name) => {
+            const folder = join(packageRoot, "node_modules", name);
+            return [[name, [folder]] as const, [`${name}/*`, [join(folder, "*")]] as const];
+          }),
+        ),
         ...readPaths(own),
       },
     },

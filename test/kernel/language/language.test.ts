@@ -180,12 +180,24 @@ describe("type errors", () => {
     expect(await problems("<b title='x'>hi {1 + 1}</b>")).toBe("");
     expect(await problems("const id = <T>(x: T) => x; id(1)")).toBe("");
     expect(await problems("_; 1 + 1")).toBe("");
+    expect(
+      await problems("const answer = await fetch('x'); (await answer.json()).anything; try {} catch (e) { e.message }"),
+    ).toBe("");
+    expect(
+      await problems(
+        "class Dog { @log bark() {} } function log(v: unknown, c: DecoratorContext) {}\nusing r = { [Symbol.dispose]() {} }",
+      ),
+    ).toBe("");
+    expect(
+      await problems("import.meta.dir; require('fs'); prompt('x'); console.table([]); new URL('x:y'); process.cwd()"),
+    ).toBe("");
     expect(await problems("const broken = (")).toBe("");
   });
 
   test("across cells are found", async () => {
     language.cellEvaluated("let amount = 1;");
     expect(await problems("amount = 'much'")).toContain("TS2322");
+    expect(await problems("Pair = 1")).toContain("constant, function or class of an earlier cell");
     expect(await problems("amount.toUpperCase()")).toContain("Property 'toUpperCase' does not exist on type 'number'");
   });
 
