@@ -95,12 +95,12 @@ async function isStale(lock: string, staleMs: number): Promise<boolean> {
   const info = await stat(lock).catch(() => null);
   if (info === null) return false;
   const age = Date.now() - info.mtimeMs;
-  if (age > staleMs) return true;
   const [host, pid] = (await readFile(lock, "utf8").catch(() => "")).split(" ");
-  if (host !== hostname() || pid === undefined || !/^\d+$/.test(pid)) return false;
+  if (host !== hostname() || pid === undefined || !/^\d+$/.test(pid)) return age > staleMs;
   try {
     process.kill(Number(pid), 0);
-    return false;
+    // Alive, though perhaps too busy to touch its lock; after very long it is another process of the same number.
+    return age > staleMs * 120;
   } catch (error) {
     // EPERM: alive, but another user's.
     return (error as { code?: string }).code === "ESRCH";
