@@ -1,5 +1,5 @@
 // text/plain of any value: `node:util`'s inspect without colours, kept short (an array of ten million numbers or
-// an object of a million keys prints at once), with tensors and tables inside other values as one line each.
+// an object of a million keys prints at once), with tensors, tables and errors inside other values as one line each.
 // It never throws, whatever getters and proxies the value has. Rich representations are the other files' work.
 import { inspect } from "node:util";
 import { isArrowTable, isArrowVector, tableSummary, vectorSummary } from "./arrow-shape.ts";
@@ -18,6 +18,31 @@ export function plainText(value: unknown): string {
     // A hostile getter or proxy stopped the walk; inspect itself touches no getters.
     return stripAnsi(inspectSafely(value));
   }
+}
+
+/**
+ * A value as `console.log` should print it: itself, or a stand-in where it is or holds a tensor, a table or an error.
+ * To be given to `node:util`'s inspect or format.
+ */
+export function forConsole(value: unknown): unknown {
+  if (typeof value !== "object" || value === null) return value;
+  try {
+    return shorten(value, 0, new Set());
+  } catch {
+    return value;
+  }
+}
+
+let describeError: ((error: Error) => string) | null = null;
+
+/** The evaluator knows where in which cell an error arose; its stack alone has the positions of generated code. */
+export function describeErrorsWith(describe: (error: Error) => string): void {
+  describeError = describe;
+}
+
+function errorSummary(error: Error, depth: number): object {
+  if (depth > 0) return stub(`[${String(error)}]`);
+  return describeError === null ? error : stub(stripAnsi(describeError(error)));
 }
 
 function inspectSafely(value: unknown): string {
@@ -49,6 +74,7 @@ function shorten(value: object, depth: number, seen: Set<object>): unknown {
   if (value instanceof Blob && value.constructor === Blob) {
     return stub(`Blob { size: ${value.size}, type: ${JSON.stringify(value.type)} }`);
   }
+  if (value instanceof Error) return errorSummary(value, depth);
   if (depth >= maxDepth || seen.has(value)) return value;
   seen.add(value);
   if (Array.isArray(value)) return shortenArray(value, depth, seen);

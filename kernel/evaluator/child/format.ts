@@ -1,6 +1,11 @@
 // The value of a cell → MIME bundle, by the display room, loaded when the first value is shown.
 
+import { describeErrorsWith } from "../../display/plain.ts";
 import type { MimeBundle } from "../port.ts";
+import { reportError } from "./errors.ts";
+
+// Errors that are values, not thrown, are told in the user's own lines too.
+describeErrorsWith((error) => reportError(error).traceback.join("\n"));
 
 export interface Formatted {
   readonly data: MimeBundle;

@@ -1,11 +1,13 @@
 // From values to MIME bundles: one row for each formatter, and what must hold for all of them. What a front end makes
 // of the bundles is seen in test/notebooks/.
+import { format, inspect } from "node:util";
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-backend-cpu";
 import * as arrow from "apache-arrow";
 import { beforeAll, describe, expect, test } from "vitest";
 import { type Bundle, formatters, formatValue } from "#kernel/display/format.ts";
 import { Fragment, jsx } from "#kernel/display/jsx-runtime.ts";
+import { describeErrorsWith, forConsole } from "#kernel/display/plain.ts";
 
 const pngBase64 =
   "iVBORw0KGgoAAAANSUhEUgAAAAIAAAADCAIAAAA2iEnWAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg==";
@@ -145,6 +147,21 @@ describe("text/plain", () => {
     expect(await plain(12n)).toBe("12n");
     expect(await plain(Symbol("s"))).toBe("Symbol(s)");
     expect(await plain(new Blob(["abc"], { type: "text/x" }))).toBe('Blob { size: 3, type: "text/x" }');
+  });
+
+  test("tells errors as the evaluator describes them, and in one line inside other values", async () => {
+    const error = new RangeError("too far");
+    expect(await plain({ error })).toBe("{ error: [RangeError: too far] }");
+    describeErrorsWith((each) => `\u001b[31m${each.name}\u001b[0m in cell [3]`);
+    try {
+      expect(await plain(error)).toBe("RangeError in cell [3]");
+      expect(format("%s", forConsole({ error }))).toContain("too far");
+      expect(format(forConsole(tf.scalar(2)))).toBe("Tensor float32 [] 2");
+      const value = { plain: true };
+      expect(forConsole(value)).toBe(value);
+    } finally {
+      describeErrorsWith((each) => inspect(each));
+    }
   });
 
   test("holds no ANSI, also where a value's own inspection has colours", async () => {
