@@ -145,9 +145,27 @@ export function createMixture(tasks: readonly MixtureTask[], options: MixtureOpt
     rowsAt,
     at,
     async *batches({ fromStep = 0, toStep = Number.POSITIVE_INFINITY, signal } = {}) {
-      for (let step = fromStep; step < toStep; step++) {
-        signal?.throwIfAborted();
-        yield at(step);
+      // The next step's batches are made while the consumer waits for its device. Where it never waits they are made when
+      // asked for: a batch takes a fraction of a millisecond, less than a message to a worker and back.
+      let ahead: { readonly step: number; made?: StepBatch } | null = null;
+      let immediate: ReturnType<typeof setImmediate> | null = null;
+      try {
+        for (let step = fromStep; step < toStep; step++) {
+          signal?.throwIfAborted();
+          const began = performance.now();
+          if (immediate) clearImmediate(immediate);
+          const made = (ahead?.step === step ? ahead.made : undefined) ?? at(step);
+          if (step + 1 < toStep) {
+            const slot: { readonly step: number; made?: StepBatch } = { step: step + 1 };
+            ahead = slot;
+            immediate = setImmediate(() => {
+              slot.made = at(slot.step);
+            });
+          }
+          yield { ...made, waitMs: performance.now() - began };
+        }
+      } finally {
+        if (immediate) clearImmediate(immediate);
       }
     },
     padding(fromStep, toStep) {
