@@ -35,6 +35,9 @@ export interface Task {
   readonly settle: (result: CellResult) => void;
 }
 
+/** What cells have started may take this long to end by itself. */
+const TERM_MS = 50;
+
 const LOST = "variables, imports and open resources of earlier cells are lost";
 
 class ChildEvaluator implements Evaluator, LifeListener {
@@ -268,7 +271,15 @@ class ChildEvaluator implements Evaluator, LifeListener {
     if (this.#isDisposed) return;
     this.#isDisposed = true;
     this.#interrupts.clear();
-    await this.#life?.kill();
+    const life = this.#life;
+    if (life === null) return;
+    // What cells have started is asked to end, as a closing terminal would ask; the child itself has nothing to save.
+    const started = descendants(life.pid);
+    for (const pid of started) signalProcess(pid, "SIGTERM");
+    await life.kill();
+    if (started.length === 0) return;
+    await Bun.sleep(TERM_MS);
+    for (const pid of started) signalProcess(pid, "SIGKILL");
   }
 }
 

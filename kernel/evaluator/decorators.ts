@@ -103,22 +103,22 @@ class ClassLowering {
       this.#text.appendRight(array.start, `${lead}$d.classes(`);
       this.#text.appendLeft(array.end, "); ");
     } else this.#text.appendRight(head, lead);
-    // Private fields have no computed key in which their decorators could be evaluated: that is done in the head.
-    const body = need(cls, "body");
-    const elements = elementsOf(cls);
-    for (const element of elements) this.#element(element, head);
+    // Private fields have no computed key in which their decorators could be evaluated: the first static block does it.
+    const inside = need(cls, "body").start + 1;
+    this.#text.appendLeft(inside, " static { ");
+    for (const element of elementsOf(cls)) this.#element(element, inside);
     this.#text.appendRight(head, `({${JSON.stringify(name)}: `);
     if (id !== null) this.#text.remove(id.start, id.end);
     const bind = id === null ? "$d.begin(this);" : `${name} = $d.begin(this);`;
     const start = `${this.#private()} = $d.start(this);`;
-    this.#text.appendLeft(body.start + 1, ` static { ${this.#accesses}${bind} } ${start} `);
+    this.#text.prependRight(inside, `${this.#accesses}${bind} } ${start} `);
     this.#text.appendLeft(
       cls.end,
       `}); return $d.end(); })(${this.#helper}.decorators())${isDeclaration || outer !== null ? ";" : ""}`,
     );
   }
 
-  #element(element: SyntaxNode, head: number): void {
+  #element(element: SyntaxNode, inside: number): void {
     const decorators = nodes(element, "decorators");
     const isAccessor = element.type === "AccessorProperty";
     if (decorators.length === 0 && !isAccessor) return;
@@ -148,7 +148,7 @@ class ClassLowering {
       if (array !== null) {
         this.#text.appendRight(array.start, call);
         this.#text.appendLeft(array.end, `, "${privateName}", true); `);
-        this.#text.move(array.start, array.end, head);
+        this.#text.move(array.start, array.end, inside);
       }
     }
     // The accessor's value is moved before its key, and the decorators after that: in this order.

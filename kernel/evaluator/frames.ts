@@ -73,8 +73,8 @@ export class FrameDecoder {
 
   /** Adds bytes; gives the frames that are whole now. */
   push(chunk: Uint8Array): Frame[] {
-    // The socket reuses its memory: what is kept must be copied.
-    this.#chunks.push(chunk.slice());
+    // The socket reuses its memory: what is kept must be copied (a Buffer's own `slice` does not).
+    this.#chunks.push(new Uint8Array(chunk));
     this.#length += chunk.length;
     const frames: Frame[] = [];
     while (this.#length >= 4) {

@@ -8,7 +8,7 @@ import type { Subprocess } from "bun";
 import { type Command, type Frame, FrameDecoder } from "./frames.ts";
 import { NativeDecoder } from "./native-output.ts";
 
-const CHILD: string = join(import.meta.dir, "child/main.ts");
+const CHILD: string = join(import.meta.dirname, "child/main.ts");
 
 /** After its end, how long its pipes may stay open (a process that it started may hold them). */
 const DRAIN_MS = 200;

@@ -26,8 +26,8 @@ export interface ParsedCell {
   readonly problems: readonly SyntaxProblem[];
 }
 
-// A cell is not a whole module: names of other cells are not "undefined exports".
-const IGNORED = /^Export '.*' is not defined/;
+// A cell is no module: its exports are dropped, so what they name, and how often, does not matter.
+const IGNORED = /^(?:Export '.*' is not defined|Duplicated export)/;
 
 /** Parses as one of the two languages; prefer {@link parseCell}. */
 export function parseAs(code: string, language: "tsx" | "ts"): ParsedCell {
@@ -66,7 +66,7 @@ export function parseCell(code: string): ParsedCell {
  */
 export function parseJavaScript(code: string): ProgramNode {
   const result = parseSync("cell.js", code, { lang: "jsx", sourceType: "module", preserveParens: true });
-  const error = result.errors[0];
+  const error = result.errors.find(({ message }) => !IGNORED.test(message));
   if (error !== undefined) {
     throw new Error(`The kernel made JavaScript that cannot be parsed (${error.message}); please report the cell.`);
   }

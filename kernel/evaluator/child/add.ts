@@ -10,7 +10,7 @@ export class AddError extends Error {
   override name = "AddError";
 }
 
-const NAME = /^(?:@[a-z0-9~-][a-z0-9._~-]*\/)?[a-z0-9~-][a-z0-9._~-]*(?:@[^\s;&|<>$`]*|)$/i;
+const NAME = /^(?:@[a-z0-9~][a-z0-9._~-]*\/)?[a-z0-9~][a-z0-9._~-]*(?:@[^\s;&|<>$`]*|)$/i;
 
 /** Installs packages so that cells can import them at once. */
 export async function addPackages(...packages: readonly string[]): Promise<void> {

@@ -5,6 +5,7 @@ import { readFileSync, statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { SyntaxProblem } from "../../syntax/parse.ts";
 import { type LineColumn, lines } from "../../syntax/positions.ts";
+import { HELPER } from "../rewriter.ts";
 import { problemPosition, type TransformContext, type TransformedCell, transformCell } from "../transform.ts";
 import type { CellState } from "./cells.ts";
 
@@ -21,7 +22,7 @@ const BOLD = "\u001b[1m";
 const DIM = "\u001b[2m";
 const OFF = "\u001b[0m";
 
-const INTERNALS: string = resolve(import.meta.dir, "..");
+const INTERNALS: string = resolve(import.meta.dirname, "..");
 const MAX_FRAMES = 30;
 const MAX_DEPTH = 8;
 
@@ -53,7 +54,12 @@ function originalPosition(record: ScriptRecord, position: LineColumn): LineColum
     if (!cell.ok) return null;
     mapped = { record, cell };
   }
-  return mapped.cell.originalPosition(position);
+  const place = mapped.cell.originalPosition(position);
+  if (place === null) return null;
+  // The engine points behind the `new` of a construction; people look for the beginning.
+  const before = lines(record.state.request.code)[place.line - 1]?.slice(0, place.column) ?? "";
+  const lead = /\bnew\s+$/.exec(before);
+  return lead === null ? place : { line: place.line, column: lead.index };
 }
 
 interface Frame {
@@ -145,7 +151,21 @@ function read(value: object, name: string): unknown {
   }
 }
 
+/** The engine quotes the code that failed; what the transform put there is taken out. */
+function withoutHelpers(message: string): string {
+  if (!message.includes(HELPER)) return message;
+  return message
+    .replace(/\(0, __bunsen__\.s\.([\p{ID_Continue}$]+)\)/gu, "$1")
+    .replace(/__bunsen__\.[skv]\./g, "")
+    .replace(/__bunsen__\.[ai]\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g, "$1")
+    .replace(/__bunsen__\.(?:[ai]\()?/g, "");
+}
+
 function messageOf(error: unknown): string {
+  return withoutHelpers(rawMessageOf(error));
+}
+
+function rawMessageOf(error: unknown): string {
   if (typeof error === "object" && error !== null) {
     const message = read(error, "message");
     if (typeof message === "string") return message;

@@ -4,6 +4,8 @@
 import { parseCell } from "../../syntax/parse.ts";
 import { isNode, type SyntaxNode } from "../../syntax/walk.ts";
 import type { MimeBundle, RuntimeProperty } from "../port.ts";
+import { HELPER } from "../rewriter.ts";
+import { shadows } from "./script-runtime.ts";
 
 const MAX_PROPERTIES = 1_000;
 const NOTHING: unique symbol = Symbol("nothing");
@@ -19,7 +21,7 @@ function follow(expression: string): unknown {
 function step(node: SyntaxNode): unknown {
   switch (node.type) {
     case "Identifier":
-      return property(globalThis, String(node.name));
+      return property(String(node.name) in shadows ? shadows : globalThis, String(node.name));
     case "Literal":
       return node.value;
     case "ThisExpression":
@@ -79,7 +81,8 @@ export function propertiesOf(expression: string): RuntimeProperty[] {
     for (let holder = Object(value) as object | null; holder !== null; holder = Object.getPrototypeOf(holder)) {
       if (holder === Object.prototype && found.size > 0 && typeof value === "object") break;
       for (const name of Object.getOwnPropertyNames(holder)) {
-        if (found.has(name) || /^\d+$/.test(name) || (name === "constructor" && holder !== value)) continue;
+        if (found.has(name) || name === HELPER || /^\d+$/.test(name) || (name === "constructor" && holder !== value))
+          continue;
         const descriptor = Object.getOwnPropertyDescriptor(holder, name);
         if (descriptor !== undefined) found.set(name, { name, type: kindOf(descriptor) });
         if (found.size >= MAX_PROPERTIES) return [...found.values()];

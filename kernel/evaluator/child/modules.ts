@@ -10,7 +10,7 @@ import { forgetChanged } from "./reload.ts";
 let folder: string = process.cwd();
 
 /** The root of this project's own package. */
-const HOME: string = resolve(import.meta.dir, "../../..");
+const HOME: string = resolve(import.meta.dirname, "../../..");
 
 /** Packages of which a second copy would not work with the toolkit's (a second tensor engine, other Arrow classes). */
 const OWN = /^(?:bunsen|@tensorflow\/tfjs-core|apache-arrow)(?:\/|$)/;
@@ -45,6 +45,43 @@ function missing(name: string, cause: unknown): MissingPackageError {
   );
 }
 
+/**
+ * Bun remembers folders as it first saw them, so a package that was installed meanwhile is not found. Asking for a file in the
+ * package, and from the folder that holds it, makes it look again. Gives the path, or null where no folder has the package.
+ */
+function lookAgain(name: string, from: string): string | null {
+  const wanted = packageOf(name);
+  for (let holder = from; ; holder = dirname(holder)) {
+    const manifest = join(holder, "node_modules", wanted, "package.json");
+    if (existsSync(manifest)) {
+      for (const [path, base] of [
+        [manifest, holder],
+        [name, holder],
+      ] as const) {
+        try {
+          Bun.resolveSync(path, base);
+        } catch {
+          // The next question decides.
+        }
+      }
+      try {
+        return Bun.resolveSync(name, from);
+      } catch {
+        return null;
+      }
+    }
+    if (holder === dirname(holder)) return null;
+  }
+}
+
+/** Whether some folder from `from` upwards holds the package. */
+function isInstalled(name: string, from: string): boolean {
+  for (let holder = from; ; holder = dirname(holder)) {
+    if (existsSync(join(holder, "node_modules", packageOf(name)))) return true;
+    if (holder === dirname(holder)) return false;
+  }
+}
+
 /** Absolute path (or `node:`, `bun:` name) of what a cell imports. @throws MissingPackageError, or Bun's own ResolveMessage. */
 export function resolveModule(name: string, from: string = folder): string {
   if (OWN.test(name)) return Bun.resolveSync(name, HOME);
@@ -52,23 +89,34 @@ export function resolveModule(name: string, from: string = folder): string {
   try {
     return Bun.resolveSync(path, from);
   } catch (error) {
+    if (!isBare(name)) throw error;
+    const found = lookAgain(name, from);
+    if (found !== null) return found;
     // An installed package without the path that was asked for is another mistake.
-    if (!isBare(name) || existsSync(join(folder, "node_modules", packageOf(name)))) throw error;
-    throw missing(name, error);
+    throw isInstalled(name, from) ? error : missing(name, error);
   }
+}
+
+/** The bare name that a local module could not import, and that module's folder. */
+function wantedBy(error: unknown): { readonly name: string; readonly from: string } | null {
+  const { name, specifier, referrer } = (error ?? {}) as { name?: unknown; specifier?: unknown; referrer?: unknown };
+  if (name !== "ResolveMessage" || typeof specifier !== "string" || !isBare(specifier)) return null;
+  return { name: specifier, from: typeof referrer === "string" && referrer !== "" ? dirname(referrer) : folder };
 }
 
 /** `import()` of a cell. Local modules that have changed on disk are loaded anew. */
 export async function importModule(name: unknown, options?: ImportCallOptions): Promise<Record<string, unknown>> {
   const path = resolveModule(String(name));
   forgetChanged(path);
+  const load = async (): Promise<Record<string, unknown>> =>
+    options === undefined ? await import(path) : await import(path, options);
   try {
-    return options === undefined ? await import(path) : await import(path, options);
+    return await load();
   } catch (error) {
-    // A package that a local module wants.
-    const { name: kind, specifier } = (error ?? {}) as { name?: unknown; specifier?: unknown };
-    const isMissing = kind === "ResolveMessage" && typeof specifier === "string" && isBare(specifier);
-    throw isMissing ? missing(specifier, error) : error;
+    const wanted = wantedBy(error);
+    if (wanted === null) throw error;
+    if (lookAgain(wanted.name, wanted.from) !== null) return await load();
+    throw isInstalled(wanted.name, wanted.from) ? error : missing(wanted.name, error);
   }
 }
 
@@ -108,7 +156,16 @@ export function installModules(cwd: string): void {
   Bun.plugin({
     name: "bunsen-own-packages",
     setup(build) {
-      build.onResolve({ filter: OWN }, ({ path }) => ({ path: Bun.resolveSync(path, HOME) }));
+      for (const name of OWN_NAMES) {
+        build.module(name, async () => ({ exports: await loadOwn(name), loader: "object" }));
+      }
     },
   });
+}
+
+/** What other modules may name; paths below these names are left to the packages themselves. */
+const OWN_NAMES: readonly string[] = ["bunsen", "bunsen/kernel", "@tensorflow/tfjs-core", "apache-arrow"];
+
+async function loadOwn(name: string): Promise<Record<string, unknown>> {
+  return (await import(Bun.resolveSync(name, HOME))) as Record<string, unknown>;
 }

@@ -11,7 +11,7 @@ interface LocalModule {
   readonly imports: readonly string[];
 }
 
-const HOME: string = resolve(import.meta.dir, "../../..");
+const HOME: string = resolve(import.meta.dirname, "../../..");
 const cache = createRequire(import.meta.url).cache;
 const modules = new Map<string, LocalModule>();
 const LOADERS: Readonly<Record<string, "ts" | "tsx" | "js" | "jsx">> = {

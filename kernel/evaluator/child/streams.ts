@@ -2,6 +2,7 @@
 // everything else that it publishes. Native writes to descriptors 1 and 2 are the parent's business.
 
 import { formatWithOptions, inspect } from "node:util";
+import { forConsole } from "../../display/plain.ts";
 import { callingCell } from "./cells.ts";
 import { writeStream } from "./channel.ts";
 
@@ -20,7 +21,7 @@ const timers = new Map<string, number>();
 function format(values: readonly unknown[]): string {
   const first = values[0];
   if (values.length === 1 && typeof first === "string") return first;
-  return formatWithOptions({ colors: false }, ...values);
+  return formatWithOptions({ colors: false }, ...values.map(forConsole));
 }
 
 function line(name: StreamName, text: string): void {
@@ -52,7 +53,7 @@ const methods: Record<string, (...values: never[]) => unknown> = {
     const stack = String(new Error("trace").stack ?? "")
       .split("\n")
       .slice(2)
-      .filter((frame) => !frame.includes("bunsen:guard") && !frame.includes(import.meta.dir));
+      .filter((frame) => !frame.includes("bunsen:guard") && !frame.includes(import.meta.dirname));
     line("stderr", [`Trace${values.length > 0 ? `: ${format(values)}` : ""}`, ...stack].join("\n"));
   },
   dir: (value: unknown, options?: object): void => line("stdout", inspect(value, { customInspect: false, ...options })),
