@@ -1,6 +1,9 @@
-// Cells as documents of the language server. Each cell that ran and declares something is a module of its own, so that
-// redeclaring is no error; one line above its text imports the names it uses from the newest cells that declare them, and
-// one below exports its own. What is being typed or about to run is a scratch document that sees every name.
+// Cells as modules of the language server. Each cell that ran and declares something is a file of its own in the temporary
+// workspace, so that redeclaring is no error; one line above its text imports the names it uses from the newest cells that
+// declare them, and one below exports its own. What is being typed or about to run is a scratch document, which only the
+// server has and which sees every name. (Open documents that the tsconfig does not list would each cost the server a
+// project of their own; files that are imported cost nothing of the kind.)
+import { rmSync, writeFileSync } from "node:fs";
 import { parseCell } from "../syntax/parse.ts";
 import { apparentDeclarations, topLevelDeclarations, words } from "./declarations.ts";
 import type { LanguageServer } from "./server.ts";
@@ -20,7 +23,7 @@ export interface Cells {
   clear(): void;
   /** Whether the text parses: only then can its types be wrong. */
   canRun(code: string): boolean;
-  /** The whole text of a cell's document (its lines are the server's), by its path; null for other paths. */
+  /** The whole text of the scratch document, by its path; null for other paths. */
   documentText(path: string): string | null;
   /** Grows whenever what a cell's names mean may have changed. */
   readonly version: number;
@@ -29,7 +32,6 @@ export interface Cells {
 interface EvaluatedCell {
   readonly path: string;
   readonly file: string;
-  readonly text: string;
   /** Cells whose names it imports. */
   readonly uses: ReadonlySet<EvaluatedCell>;
 }
@@ -44,7 +46,7 @@ const maxCells = 2000;
 
 export function createCells(server: LanguageServer, workspace: Workspace): Cells {
   const names = new Map<string, Name>();
-  let open = new Set<EvaluatedCell>();
+  let live = new Set<EvaluatedCell>();
   let count = 0;
   let version = 0;
   server.open({ path: workspace.path(globalsName), text: globalsText });
@@ -59,7 +61,7 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
     const variables: string[] = [];
     const uses = new Set<EvaluatedCell>();
     for (const [name, { cell, mutable }] of visible) {
-      if (!open.has(cell)) {
+      if (!live.has(cell)) {
         variables.push(`declare let ${name}: any;`);
         continue;
       }
@@ -74,16 +76,17 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
 
   const dropUnused = (): void => {
     const kept = new Set<EvaluatedCell>();
-    const stack = [...new Set([...names.values()].map(({ cell }) => cell))].filter((cell) => open.has(cell));
+    const stack = [...new Set([...names.values()].map(({ cell }) => cell))].filter((cell) => live.has(cell));
     for (let cell = stack.pop(); cell !== undefined; cell = stack.pop()) {
       if (kept.has(cell)) continue;
       kept.add(cell);
       stack.push(...cell.uses);
     }
-    const oldest = [...open].filter((cell) => kept.has(cell)).slice(0, Math.max(0, kept.size - maxCells));
+    const oldest = [...live].filter((cell) => kept.has(cell)).slice(0, Math.max(0, kept.size - maxCells));
     for (const cell of oldest) kept.delete(cell);
-    for (const cell of open) if (!kept.has(cell)) server.close(cell.path);
-    open = new Set([...open].filter((cell) => kept.has(cell)));
+    const gone = [...live].filter((cell) => !kept.has(cell));
+    for (const { path } of gone) rmSync(path, { force: true });
+    live = new Set([...live].filter((cell) => kept.has(cell)));
   };
 
   return {
@@ -109,9 +112,9 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
       const exports = declarations.filter(({ exported }) => !exported).map(({ name }) => name);
       const file = `cell-${++count}.${language}`;
       const whole = `${text}\n${code}\n;export { ${exports.join(", ")} };`;
-      const cell: EvaluatedCell = { path: workspace.path(file), file, text: whole, uses };
-      open.add(cell);
-      server.open({ path: cell.path, text: whole });
+      const cell: EvaluatedCell = { path: workspace.path(file), file, uses };
+      live.add(cell);
+      writeFileSync(cell.path, whole);
       for (const { name, mutable } of declarations) names.set(name, { cell, mutable });
       dropUnused();
       version++;
@@ -123,10 +126,7 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
       version++;
     },
     canRun: (code) => parseCell(code).problems.length === 0,
-    documentText: (path) => {
-      if (path === scratch?.path) return scratch.text;
-      return [...open].find((cell) => cell.path === path)?.text ?? null;
-    },
+    documentText: (path) => (path === scratch?.path ? scratch.text : null),
     get version() {
       return version;
     },

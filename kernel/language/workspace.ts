@@ -1,7 +1,7 @@
-// The folder on disk that the language server works in. Cells are never written: they are documents the server is sent,
-// named as if they lay here. The folder mirrors the notebook's own path under a temporary root, so that the server finds
-// our tsconfig above the cells whatever lies above the notebook, while `rootDirs` and links lead relative imports and
-// packages to the real folders. Nothing is written into the notebook's folder.
+// The folder on disk that the language server works in: the tsconfig, and the cells that ran (cells.ts). It mirrors the
+// notebook's own path under a temporary root, so that the server finds our tsconfig above the cells whatever lies above
+// the notebook, while `rootDirs` and links lead relative imports and packages to the real folders. Nothing is written
+// into the notebook's folder.
 import {
   existsSync,
   lstatSync,
@@ -20,7 +20,7 @@ import { fileURLToPath } from "node:url";
 export interface Workspace {
   /** The temporary root; the tsconfig lies here. */
   readonly root: string;
-  /** Where cells seem to lie: `root` + the notebook's folder. */
+  /** Where cells lie: `root` + the notebook's folder. */
   readonly cellFolder: string;
   readonly cwd: string;
   /** `cellFolder/name` for a cell's document. */
