@@ -1,7 +1,7 @@
 // Makes the toy backbone of the mini benchmark: learns a vocabulary, pretrains a T5 v1.0 of width 64 with 2 + 2 layers
 // on generated text (tasks.ts), and writes tokenizer.json, config.json, model.safetensors and log.jsonl beside itself.
 //
-//   command   bun datasets/mini/backbone/pretrain.ts [--steps 4000] [--out FOLDER] [--seed 1]
+//   command   bun datasets/mini/backbone/pretrain.ts [--steps 6000] [--out FOLDER] [--seed 1]
 //   expected  loss about 0.9 (see log.jsonl), a file under 4 MB
 //   time      about 7 minutes on two cores with the native engine; over an hour on wasm
 //
@@ -30,7 +30,7 @@ import { countWords, metaspace, printableAscii, tokenizerFile, trainUnigram } fr
 
 const { values: flags } = parseArgs({
   options: {
-    steps: { type: "string", default: "4000" },
+    steps: { type: "string", default: "6000" },
     out: { type: "string", default: import.meta.dirname },
     seed: { type: "string", default: "1" },
   },
@@ -38,10 +38,10 @@ const { values: flags } = parseArgs({
 const settings = {
   seed: Number(flags.seed),
   steps: Number(flags.steps),
-  batchSize: 64,
-  maxInput: 80,
-  maxTarget: 20,
-  learningRate: 3e-3,
+  batchSize: 48,
+  maxInput: 56,
+  maxTarget: 16,
+  learningRate: 4e-3,
   warmup: 100,
   clipNorm: 1,
   pieces: 2400,
