@@ -163,7 +163,8 @@ export function refuse(response: Response, label: string, token: string | null |
   if (status === 401 || status === 403)
     throw new HubError(
       "no-access",
-      `${label}: the hub refuses access (${status}). ${token ? "The token given has no right to it." : "Set HF_TOKEN,"} or accept the dataset's terms on its page.`,
+      `${label}: the hub refuses access (${status}): it is private or gated, or there is none of this name. ` +
+        `${token ? "The token given has no right to it" : "Set HF_TOKEN"}, or accept the terms on its page, or check the name.`,
     );
   throw new HubError("refused", `${label}: the server answered ${status} ${response.statusText} for ${response.url}.`);
 }

@@ -77,9 +77,9 @@ export async function promiseByHeaders(asked: Asked, revision: string, name: str
     `${asked.repo}/${name}`,
     async (signal) => {
       let head: Headers | null = null;
-      // The headers of the first answer count, not those of the storage it redirects to.
+      // The hub's own answer counts, not the storage's that it redirects to, nor a redirect from an old name.
       const keep = (_: URL, response: Response): boolean => {
-        head ??= response.headers;
+        if (response.headers.has("x-repo-commit")) head ??= response.headers;
         return true;
       };
       let response = await request(url, { method: "HEAD", token }, signal, keep);

@@ -117,6 +117,41 @@ describe("a file of the hub", () => {
     expect(await readFile(ref, "utf8")).toBe(defaultCommit);
   });
 
+  it("is found under its new name, and behind the storage it lies in", async () => {
+    const storage = Bun.serve({ port: 0, hostname: "127.0.0.1", fetch: () => new Response(content) });
+    const seen: string[] = [];
+    const front = Bun.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch(request) {
+        const { pathname } = new URL(request.url);
+        seen.push(`${request.method} ${pathname}`);
+        if (pathname.startsWith("/datasets/owner/name/"))
+          return new Response(null, { status: 307, headers: { location: pathname.replace("owner/name", "new/home") } });
+        if (!pathname.startsWith("/datasets/new/home/resolve/")) return new Response("no API", { status: 404 });
+        return new Response(null, {
+          status: 302,
+          headers: {
+            location: `http://127.0.0.1:${storage.port}/blob`,
+            "x-repo-commit": defaultCommit,
+            "x-linked-etag": `"${hash(content)}"`,
+            "x-linked-size": String(content.length),
+          },
+        });
+      },
+    });
+    try {
+      expect(await get(`http://127.0.0.1:${front.port}`)).toMatchObject({
+        revision: defaultCommit,
+        sha256: hash(content),
+      });
+      expect(seen).toContain(`GET /datasets/owner/name/resolve/${defaultCommit}/${file}`);
+    } finally {
+      await front.stop(true);
+      await storage.stop(true);
+    }
+  });
+
   it("that changes while it is fetched is fetched anew, whole", async () => {
     const hub = serve({ kind: "headers" });
     hub.fault(file, { kind: "cut", after: 10_000 });
