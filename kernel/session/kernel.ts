@@ -49,8 +49,8 @@ export interface Kernel {
   end(status: number): Promise<void>;
 }
 
-/** The language server is started when the kernel has had nothing to do for this long after a cell; asked for earlier, it starts at once. */
-const languageStartDelayMs = 300;
+/** The language server is started so long after the first idle: what a front end asks at first comes before. Asked for earlier, it starts at once. */
+const languageStartDelayMs = 150;
 /** A client that reconnects asks within this time. */
 const evaluatorStartMs = 25;
 /** What a front end may wait for runtime values: types alone answer after that. */
@@ -151,7 +151,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     return language;
   };
   const startLanguageSoon = (): void => {
-    if (languageTimer !== null) clearTimeout(languageTimer);
+    if (languageTimer !== null || language !== null || ending) return;
     languageTimer = setTimeout(() => {
       startLanguage().then(
         (started) => started.start(),
@@ -207,10 +207,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     codeRan(code) {
       noticeLostState();
       if (languageNow !== null) languageNow.language.cellEvaluated(code);
-      else {
-        cellsBeforeLanguage.push(code);
-        if (language === null) startLanguageSoon();
-      }
+      else cellsBeforeLanguage.push(code);
     },
     typeErrors: options.typeErrors,
     typeProblems(code) {
@@ -267,6 +264,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     if (row.reply !== null) reply(request, row.reply, { status: "ok", ...content });
     publisher.status(header, "idle");
     firstReply.resolve();
+    startLanguageSoon();
     for (const each of aborted) abort(each);
     // Front ends show the state that came last: while a cell computes they shall go on showing busy.
     if (row.order === "at once") {

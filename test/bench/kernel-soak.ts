@@ -1,0 +1,51 @@
+// `bun test/bench/kernel-soak.ts [MINUTES] [MAX_CELLS]`: one kernel, 30 minutes or 50,000 cells; fails where an output is lost or
+// memory over the last tenth is more than 3 % above that over the first tenth after warm-up. The driving is
+// kernel_soak.py's, through jupyter_client. A short one runs in the tests (test/conformance/kernel/soak.test.ts).
+
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
+import { findPython, installKernel, isolated } from "../conformance/kernel/python.ts";
+
+export interface SoakReport {
+  readonly cells: number;
+  readonly seconds: number;
+  readonly first_mb: number;
+  readonly last_mb: number;
+  readonly growth_percent: number;
+  readonly by_process_mb: Readonly<Record<string, readonly [number, number]>>;
+}
+
+/** @throws Error with what the driver said, where it failed: an output lost, a kernel that died. */
+export async function soak(python: string, seconds: number, maxCells: number): Promise<SoakReport> {
+  const home = mkdtempSync(join(tmpdir(), "bunsen-soak-"));
+  try {
+    installKernel(home);
+    const run = Bun.spawn([python, resolve(import.meta.dirname, "kernel_soak.py"), String(seconds), String(maxCells)], {
+      cwd: home,
+      env: isolated(home),
+      stdout: "pipe",
+      stderr: "inherit",
+    });
+    const [output, status] = await Promise.all([run.stdout.text(), run.exited]);
+    if (status !== 0) throw new Error(`the soak ended with status ${status}: ${output}`);
+    return JSON.parse(output.trim().split("\n").at(-1)!) as SoakReport;
+  } finally {
+    rmSync(home, { recursive: true, force: true });
+  }
+}
+
+if (import.meta.main) {
+  const [minutes = 30, maxCells = 50_000] = process.argv.slice(2).map(Number);
+  const python = findPython();
+  if (python === null) {
+    console.error("expected Python with jupyter_client in .venv (bun run setup makes it) or BUNSEN_PYTHON, got none");
+    process.exit(1);
+  }
+  const report = await soak(python, minutes * 60, maxCells);
+  console.log(report);
+  if (report.growth_percent > 3) {
+    console.error(`expected memory to grow by at most 3 %, got ${report.growth_percent} %`);
+    process.exit(1);
+  }
+}

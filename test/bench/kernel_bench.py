@@ -1,0 +1,161 @@
+"""Measures Jupyter kernels side by side through jupyter_client: kernel_bench.py NAME:LANGUAGE...  (ts or py).
+
+One JSON line for each kernel. Everything is timed from the client's side, on the real libzmq.
+"""
+
+import json
+import statistics
+import sys
+import time
+
+import psutil
+import zmq
+from jupyter_client.manager import KernelManager
+from jupyter_client.session import Session
+
+CODE = {
+    "ts": {
+        "one": "1+1",
+        "lines": "for (let i = 0; i < 20000; i++) console.log(i)",
+        "loop": "while (true) {}",
+        "set": "var kept = 41",
+        "get": "kept + 1",
+        "complete": ("const numbers = [1, 2, 3]; numbers.findLastI", {"findLastIndex"}),
+    },
+    "py": {
+        "one": "1+1",
+        "lines": "for i in range(20000): print(i)",
+        "loop": "while True: pass",
+        "set": "kept = 41",
+        "get": "kept + 1",
+        "complete": ("numbers = [1, 2, 3]; numbers.revers", {"reverse"}),
+    },
+}
+LINES = "".join(f"{i}\n" for i in range(20000))
+
+
+def until_idle(client, msg_id, timeout=60):
+    messages = []
+    while True:
+        message = client.get_iopub_msg(timeout=timeout)
+        if message["parent_header"].get("msg_id") != msg_id:
+            continue
+        if message["msg_type"] == "status" and message["content"]["execution_state"] == "idle":
+            return messages
+        messages.append(message)
+
+
+def run(client, code, timeout=60):
+    msg_id = client.execute(code)
+    messages = until_idle(client, msg_id, timeout)
+    return client.get_shell_msg(timeout=timeout), messages
+
+
+def first_reply(name):
+    """Seconds from spawn to the first kernel_info_reply, on a socket that reconnects every 5 ms."""
+    manager = KernelManager(kernel_name=name)
+    begin = time.perf_counter()
+    manager.start_kernel()
+    socket = zmq.Context.instance().socket(zmq.DEALER)
+    socket.setsockopt(zmq.RECONNECT_IVL, 5)
+    socket.setsockopt(zmq.LINGER, 0)
+    socket.connect(f"tcp://{manager.ip}:{manager.shell_port}")
+    session = Session(key=manager.session.key, signature_scheme=manager.session.signature_scheme)
+    session.send(socket, "kernel_info_request", {})
+    answered = socket.poll(20000)
+    seconds = time.perf_counter() - begin
+    socket.close()
+    manager.shutdown_kernel(now=True)
+    return seconds if answered else float("inf")
+
+
+def pss(process):
+    """Proportional set size of a process and all its children, in bytes: pages shared by processes count once."""
+    total = 0
+    for each in [process, *process.children(recursive=True)]:
+        try:
+            with open(f"/proc/{each.pid}/smaps_rollup") as rollup:
+                total += next(int(line.split()[1]) * 1024 for line in rollup if line.startswith("Pss:"))
+        except OSError:
+            pass
+    return total
+
+
+def complete(client, sample):
+    code, expected = sample
+    begin = time.perf_counter()
+    msg_id = client.complete(code, len(code))
+    while True:
+        reply = client.get_shell_msg(timeout=60)
+        if reply["parent_header"]["msg_id"] == msg_id:
+            seconds = time.perf_counter() - begin
+            until_idle(client, msg_id)
+            return seconds, expected <= set(reply["content"].get("matches", []))
+
+
+def measure(name, language):
+    code = CODE[language]
+    result = {"kernel": name, "first_reply_s": statistics.median(first_reply(name) for _ in range(7))}
+    manager = KernelManager(kernel_name=name)
+    manager.start_kernel()
+    client = manager.client()
+    client.start_channels()
+    client.wait_for_ready(timeout=60)
+    try:
+        first, right = complete(client, code["complete"])
+        warm = [complete(client, code["complete"]) for _ in range(9)]
+        result["complete_first_ms"] = 1e3 * first
+        result["complete_warm_ms"] = 1e3 * statistics.median(seconds for seconds, _ in warm)
+        result["complete_right"] = right and all(each for _, each in warm)
+        time.sleep(2)
+        result["pss_mb"] = pss(psutil.Process(manager.provisioner.pid)) / 1e6
+
+        run(client, code["one"])
+        times = []
+        for _ in range(300):
+            begin = time.perf_counter()
+            run(client, code["one"])
+            times.append(1e3 * (time.perf_counter() - begin))
+        times.sort()
+        result["cell_median_ms"] = times[150]
+        result["cell_p99_ms"] = times[296]
+
+        seconds = []
+        lost = 0
+        for _ in range(5):
+            begin = time.perf_counter()
+            _, messages = run(client, code["lines"])
+            seconds.append(time.perf_counter() - begin)
+            text = "".join(m["content"]["text"] for m in messages if m["msg_type"] == "stream")
+            lost += text != LINES
+        result["lines_s"] = statistics.median(seconds)
+        result["lines_lost_runs"] = lost
+
+        run(client, code["set"])
+        interrupts = []
+        kept = True
+        for _ in range(5):
+            client.execute(code["loop"])
+            time.sleep(0.4)
+            begin = time.perf_counter()
+            manager.interrupt_kernel()
+            client.get_shell_msg(timeout=10)
+            interrupts.append(1e3 * (time.perf_counter() - begin))
+            reply, messages = run(client, code["get"], 10)
+            shown = [m["content"]["data"]["text/plain"] for m in messages if m["msg_type"] == "execute_result"]
+            shown += [m["content"]["text"].strip() for m in messages if m["msg_type"] == "stream"]
+            kept = kept and shown == ["42"]
+        result["interrupt_ms"] = statistics.median(interrupts)
+        result["state_kept"] = kept
+    except Exception as error:
+        result["failed"] = repr(error)
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+    return result
+
+
+if __name__ == "__main__":
+    for argument in sys.argv[1:]:
+        kernel, _, kind = argument.partition(":")
+        print(json.dumps(measure(kernel, kind or "ts")), flush=True)
