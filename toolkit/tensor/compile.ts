@@ -9,8 +9,8 @@ import { disposeTree, treeLeaves, treeSignature, treeWithLeaves } from "./trees.
 
 /** A program that a device has accepted. */
 export interface Executable {
-  /** Runs it. Tensors in, tensors out, both on the device; `donated` are argument positions that may be reused. */
-  call(inputs: readonly tf.Tensor[], donated: readonly number[]): Promise<tf.Tensor[]>;
+  /** Runs it. Tensors in, tensors out, both on the device. */
+  call(inputs: readonly tf.Tensor[]): Promise<tf.Tensor[]>;
   /** Milliseconds spent compiling so far. */
   readonly compileMs: number;
   dispose(): void;
@@ -20,7 +20,8 @@ export interface Executable {
 export interface Device {
   /** Whether a tensor rests on the device as bf16. */
   isNarrow(tensor: tf.Tensor): boolean;
-  prepare(program: Program, name: string): Promise<Executable>;
+  /** `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call. */
+  prepare(program: Program, name: string, donated: readonly number[]): Promise<Executable>;
 }
 
 interface Entry<Out extends TensorTree> {
@@ -55,7 +56,11 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
         constants.set(source, tf.keep(tf.tensor(source.values, [...source.shape], source.dtype)));
     }
     traceMs += performance.now() - start;
-    const executable = await device.prepare(traced.program, name);
+    const donatedLeaves = donatedLeafIndices(args, options.donate ?? []);
+    const donated = traced.sources.flatMap((source, index) =>
+      source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
+    );
+    const executable = await device.prepare(traced.program, name, donated);
     const entry = { traced, executable, constants };
     ready.push(entry);
     return entry;
@@ -80,12 +85,8 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       entry.catch(() => entries.delete(signature));
     }
     const { traced, executable, constants } = await entry;
-    const donatedLeaves = donatedLeafIndices(args, options.donate ?? []);
     const inputs = traced.sources.map((source) => input(source, leaves, constants, name));
-    const donated = traced.sources.flatMap((source, index) =>
-      source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
-    );
-    const results = await executable.call(inputs, donated);
+    const results = await executable.call(inputs);
     const out = traced.leaves.map((leaf) =>
       "result" in leaf ? results[leaf.result]! : tf.clone(leaves[leaf.argument]!),
     );

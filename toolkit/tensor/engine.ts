@@ -1,11 +1,14 @@
 // Which engine computes: the choice, made once per process, and the functions that go through it. Engines are found
 // without configuration; `auto` takes the fastest one present. Not a registry of plugins: the table below is all.
+import { basename } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, Engine, EngineChoice, TensorTree } from "./contract.ts";
-import { EngineUnavailableError } from "./errors.ts";
+import { EngineError, EngineUnavailableError, NativeLibraryError } from "./errors.ts";
 import type { Runtime, StoredType, WeightStore } from "./runtime.ts";
 import { discoverTensorflow } from "./runtimes/libtensorflow/discover.ts";
 import { startTensorflow } from "./runtimes/libtensorflow/runtime.ts";
+import { discoverPlugin, type PluginDiscovery } from "./runtimes/pjrt/discover.ts";
+import { startPjrt } from "./runtimes/pjrt/runtime.ts";
 import { startWasm } from "./runtimes/wasm.ts";
 
 const choices: readonly EngineChoice[] = ["auto", "cuda", "cpu", "wasm"];
@@ -24,8 +27,8 @@ export function parseEngineChoice(word: string): EngineChoice {
 }
 
 const starters: Readonly<Record<Engine["name"], () => Promise<Runtime>>> = {
-  cuda: () => Promise.reject(new EngineUnavailableError("engine cuda is not available")),
-  cpu: () => startTensorflow(discoverTensorflow()),
+  cuda: startCuda,
+  cpu: startCpu,
   wasm: startWasm,
 };
 
@@ -37,10 +40,63 @@ async function start(name: Engine["name"]): Promise<Runtime> {
   return runtime;
 }
 
-async function choose(choice: EngineChoice): Promise<Runtime> {
-  if (choice !== "auto") return start(choice);
-  if (discoverTensorflow().path) return start("cpu");
+/** A plugin for the CPU that a person named comes before libtensorflow. */
+async function startCpu(): Promise<Runtime> {
+  if (/cpu/i.test(basename(process.env.BUNSEN_PJRT_PLUGIN ?? ""))) return startPjrt(discoverPlugin());
+  return startTensorflow(discoverTensorflow());
+}
+
+async function startCuda(): Promise<Runtime> {
+  const plugin = discoverPlugin();
+  const runtime = plugin.path ? await startPjrt(plugin) : await tensorflowWithGpu(plugin);
+  if (runtime.engine.name === "cuda") return runtime;
+  throw new EngineUnavailableError(
+    `the PJRT plugin ${plugin.path} drives no GPU but ${runtime.engine.device}; unset BUNSEN_PJRT_PLUGIN or take engine cpu`,
+  );
+}
+
+/** Without a plugin, a TensorFlow built for CUDA serves as well. */
+async function tensorflowWithGpu(plugin: PluginDiscovery): Promise<Runtime> {
+  const tensorflow = discoverTensorflow();
+  const runtime = tensorflow.path ? await startTensorflow(tensorflow) : undefined;
+  return runtime?.engine.name === "cuda" ? runtime : startPjrt(plugin);
+}
+
+/** The fastest engine that works; reasons why faster ones do not are kept for `bunsen engines`. */
+async function startFastest(): Promise<Runtime> {
+  if (discoverPlugin().path) {
+    try {
+      return await start("cuda");
+    } catch (error) {
+      if (
+        !(
+          error instanceof EngineError ||
+          error instanceof NativeLibraryError ||
+          error instanceof EngineUnavailableError
+        )
+      )
+        throw error;
+      skipped.push(error.message);
+    }
+  }
+  if (discoverTensorflow().path) {
+    try {
+      return await start("cpu");
+    } catch (error) {
+      if (!(error instanceof EngineError || error instanceof NativeLibraryError)) throw error;
+      skipped.push(error.message);
+    }
+  }
   return start("wasm");
+}
+
+const skipped: string[] = [];
+
+/** Why `auto` passed over engines that were found. */
+export const skippedEngines = (): readonly string[] => skipped;
+
+async function choose(choice: EngineChoice): Promise<Runtime> {
+  return choice === "auto" ? startFastest() : start(choice);
 }
 
 /**

@@ -22,6 +22,8 @@ export interface Argument {
 /** A finished function: the text, which declared arguments it takes (in order), and the types of its results. */
 export interface Program {
   readonly text: string;
+  /** The text with these argument positions marked as reusable for results of the same type. */
+  render(donated?: readonly number[]): string;
   readonly arguments: readonly Argument[];
   readonly results: readonly Value[];
   /** Multiply–add operations of all dots and convolutions, times two. */
@@ -122,11 +124,20 @@ export class Builder {
       flops += operation.flops;
     }
     const used = this.#arguments.filter(({ value }) => live.has(value.name));
-    const parameters = used.map(({ value }) => `${value.name}: ${typeText(value)}`).join(", ");
     const types = results.map(typeText).join(", ");
     const names = results.map((value) => value.name).join(", ");
-    const text = `module @${name.replace(/\W/g, "_")} {\n  func.func public @main(${parameters}) -> (${types}) {\n${lines.join("\n")}\n    return ${names} : ${types}\n  }\n}\n`;
-    return { text, arguments: used, results, flops };
+    const body = lines.join("\n");
+    const render = (donated: readonly number[] = []): string => {
+      const aliases = aliasesOf(used, donated, results);
+      const parameters = used
+        .map(
+          ({ value }, position) =>
+            `${value.name}: ${typeText(value)}${aliases.has(position) ? ` {tf.aliasing_output = ${aliases.get(position)} : i32}` : ""}`,
+        )
+        .join(", ");
+      return `module @${name.replace(/\W/g, "_")} {\n  func.func public @main(${parameters}) -> (${types}) {\n${body}\n    return ${names} : ${types}\n  }\n}\n`;
+    };
+    return { text: render(), render, arguments: used, results, flops };
   }
 
   // Constants.
@@ -442,6 +453,24 @@ export class Builder {
       x.element,
     );
   }
+}
+
+/** Pairs each donated argument with a result of its type that no other argument has; the rest is simply freed. */
+function aliasesOf(
+  used: readonly Argument[],
+  donated: readonly number[],
+  results: readonly Value[],
+): Map<number, number> {
+  const aliases = new Map<number, number>();
+  const taken = new Set<number>();
+  for (const position of donated) {
+    const type = typeText(used[position]!.value);
+    const result = results.findIndex((value, index) => !taken.has(index) && typeText(value) === type);
+    if (result < 0) continue;
+    taken.add(result);
+    aliases.set(position, result);
+  }
+  return aliases;
 }
 
 /** NumPy's broadcast of two shapes. @throws RangeError when they do not match. */
