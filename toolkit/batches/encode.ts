@@ -9,7 +9,7 @@ import { mapArrow, writeArrow } from "./arrow-files.ts";
 import type { DatasetTable } from "./dataset-table.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError } from "./errors.ts";
-import { withLock } from "./files.ts";
+import { removeLeftovers, withLock } from "./files.ts";
 import { encodeInWorkers } from "./tokenizer-pool.ts";
 
 /** Changes when the files that older versions wrote must not be used again. */
@@ -100,6 +100,7 @@ export async function encodeDataset(
         if (existsSync(path)) return;
         cached = false;
         const batch = await build();
+        await removeLeftovers(path);
         await writeArrow(path, batch.schema, [batch]);
       });
     stored = mapArrow(path);

@@ -1,7 +1,7 @@
 // Writing files so that a reader never meets half of one, and locks between processes. Not about their contents.
-import { mkdir, open, readFile, rename, rm, stat, utimes } from "node:fs/promises";
+import { mkdir, open, readdir, readFile, rename, rm, stat, utimes } from "node:fs/promises";
 import { hostname } from "node:os";
-import { dirname } from "node:path";
+import { basename, dirname, join } from "node:path";
 
 let counter = 0;
 
@@ -27,6 +27,14 @@ export async function writeAtomically(path: string, content: Uint8Array | string
     await rm(temporary, { force: true });
     throw error;
   }
+}
+
+/** Deletes what killed writers of `path` left beside it. Only for the holder of its lock: a living writer's file would go too. */
+export async function removeLeftovers(path: string): Promise<void> {
+  const folder = dirname(path);
+  const prefix = `${basename(path)}.`;
+  for (const name of await readdir(folder).catch(() => []))
+    if (name.startsWith(prefix) && name.endsWith(".tmp")) await rm(join(folder, name), { force: true });
 }
 
 export interface LockOptions {

@@ -11,7 +11,7 @@ import { plain, recordBatch } from "./columns.ts";
 import { DatasetTable } from "./dataset-table.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError, type DataWarning, dataError } from "./errors.ts";
-import { withLock } from "./files.ts";
+import { removeLeftovers, withLock } from "./files.ts";
 import type { HubOptions } from "./hub.ts";
 import { findSource, type Source } from "./sources.ts";
 
@@ -136,7 +136,9 @@ async function fromFile(
     await withLock(
       basePath,
       async () => {
-        if (!existsSync(basePath)) await writeArrow(basePath, dataset.schema, verified(dataset, source));
+        if (existsSync(basePath)) return;
+        await removeLeftovers(basePath);
+        await writeArrow(basePath, dataset.schema, verified(dataset, source));
       },
       { signal },
     );
@@ -153,7 +155,9 @@ async function fromFile(
   await withLock(
     splitPath,
     async () => {
-      if (!existsSync(splitPath)) await writeArrow(splitPath, dataset.schema, taken(base, indices, source.path));
+      if (existsSync(splitPath)) return;
+      await removeLeftovers(splitPath);
+      await writeArrow(splitPath, dataset.schema, taken(base, indices, source.path));
     },
     { signal },
   );

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import fc from "fast-check";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import {
   ChangedError,
@@ -89,6 +90,23 @@ describe("a download", () => {
     expect(from).toBeGreaterThan(0);
     expect(from).toBeLessThanOrEqual(120_000);
     await expectWhole();
+  });
+
+  it("killed after any bytes and started again, as often as you like, comes whole and nothing comes twice", async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(fc.integer({ min: 1, max: 60_000 }), { maxLength: 4 }), async (cuts) => {
+        const before = hub.sent();
+        for (const after of cuts) {
+          hub.fault(name, { kind: "cut", after });
+          await expect(get({ attempts: 1 })).rejects.toMatchObject({ code: "unavailable" });
+        }
+        await get();
+        await expectWhole();
+        expect(hub.sent() - before).toBe(content.length);
+        await rm(target());
+      }),
+      { numRuns: 15 },
+    );
   });
 
   it("waits as long as 429 and 503 ask for", async () => {

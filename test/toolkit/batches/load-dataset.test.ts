@@ -225,6 +225,17 @@ describe("files of one's own", () => {
     expect(validation.row(0)).toEqual({ sentence1: `a${order[0]}`, sentence2: "b", label: 0, idx: order[0] });
   });
 
+  it("leave nothing behind of a load that was killed", async () => {
+    await writeFile(join(folder, "train.csv"), "text,label\nfine,good\n");
+    await load(mine, { from: folder });
+    const cache = join(folder, "bunsen/arrow/my-reviews");
+    const [name] = await readdir(cache);
+    await rm(join(cache, name!));
+    await writeFile(join(cache, `${name}.4242.abc.0.tmp`), "half of a table");
+    expect((await load(mine, { from: folder })).numRows).toBe(1);
+    expect(await readdir(cache)).toEqual([name!]);
+  });
+
   it("say what was looked for where nothing fits", async () => {
     await expect(load("glue/rte", { from: folder })).rejects.toThrow(
       /glue\/rte: no file of the split "train" under .*Looked for datasets\/nyu-mll\/glue\/rte\/train-00000-of-00001\.parquet.*RTE\/train\.tsv.*train\.jsonl/,
