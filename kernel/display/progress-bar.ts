@@ -19,19 +19,21 @@ export function progressText(state: ProgressState): string {
   return [state.label, barText(state), ...facts(state)].filter((part) => part !== "").join("  ");
 }
 
+/** While it runs an HTML bar with the line beside it; once it has ended the line alone, which is what nbconvert keeps. */
 export function progressBundle(state: ProgressState): MimeBundle {
-  const color = state.status === "stopped" ? "--jp-error-color1,#d32f2f" : "--jp-brand-color1,#1976d2";
+  const text = progressText(state);
+  if (state.status !== "running") return { "text/plain": text };
   const share = fraction(state);
-  const width = share === null ? (state.status === "running" ? 30 : 100) : share * 100;
+  const width = share === null ? 30 : share * 100;
   const track = "display:inline-block;width:240px;height:8px;border-radius:4px;overflow:hidden;vertical-align:middle";
   const html = [
     '<div style="font-family:var(--jp-code-font-family,monospace);font-size:var(--jp-code-font-size,13px);white-space:pre-wrap">',
     state.label === "" ? "" : `<span>${escapeHtml(state.label)}</span>  `,
     `<span style="${track};background:var(--jp-border-color2,#ddd)">`,
-    `<span style="display:block;height:100%;width:${width.toFixed(1)}%;background:var(${color})"></span></span>`,
+    `<span style="display:block;height:100%;width:${width.toFixed(1)}%;background:var(--jp-brand-color1,#1976d2)"></span></span>`,
     `  <span>${escapeHtml(facts(state).join("  "))}</span></div>`,
   ].join("");
-  return { "text/html": html, "text/plain": progressText(state) };
+  return { "text/html": html, "text/plain": text };
 }
 
 function fraction({ done, total }: ProgressState): number | null {

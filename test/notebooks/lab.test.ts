@@ -138,7 +138,7 @@ describe.skipIf(missing !== null)("JupyterLab in Chromium", () => {
     await prompt(2, "[3]:");
     await cell(2).locator("b", { hasText: "rich <text>" }).waitFor();
     expect(await output(2).count()).toBe(2);
-    expect(await output(2).first().innerText()).toMatch(/train\s+100 %\s+5\/5/);
+    expect(await output(2).first().innerText()).toMatch(/train\s+━+\s+100 %\s+5\/5/);
     await run(3);
     await prompt(3, "[4]:");
     await cell(3).locator("table").waitFor();

@@ -135,6 +135,9 @@ describe("progress", () => {
     expect(lines.at(-1)).toMatch(/^updateDisplay load {2}━+ {2}100 % {2}3\/3/);
     const ids = new Set(calls.map(([, output]) => (output as { displayId: string }).displayId));
     expect(ids.size).toBe(1);
+    // A bar while it runs; what stays in the notebook is a line of text.
+    expect(lastData(calls.slice(0, 1))).toHaveProperty(["text/html"]);
+    expect(Object.keys(lastData(calls))).toEqual(["text/plain"]);
   });
 
   test("counts numbers, and walks asynchronous iterables without a length", async () => {
@@ -170,7 +173,7 @@ describe("progress", () => {
 
   test("escapes its label and refuses a count that is none", () => {
     const calls = record();
-    kernel.progress(1, { label: "<b>" }).end();
+    kernel.progress(1, { label: "<b>" });
     expect(lastData(calls)["text/html"]).toContain("&lt;b&gt;");
     expect(() => kernel.progress(Number.NaN)).toThrow("expected a count");
   });
@@ -198,5 +201,20 @@ describe("the rest of the runtime", () => {
   test("says that it needs a kernel where there is none", async () => {
     expect(() => kernel.openComm("x")).toThrow("outside a kernel");
     await expect(kernel.add("zod")).rejects.toThrow("outside a kernel");
+  });
+});
+
+describe("importing bunsen/kernel", () => {
+  const packagesLoadedBy = async (file: string): Promise<string[]> => {
+    const url = new URL(`../../../kernel/${file}`, import.meta.url).href;
+    const probe = `await import(${JSON.stringify(url)}); console.log(JSON.stringify(Object.keys(require.cache)));`;
+    const child = Bun.spawn([process.execPath, "-e", probe], { stdout: "pipe", stderr: "inherit" });
+    const files = JSON.parse(await new Response(child.stdout).text()) as string[];
+    return files.filter((name) => name.includes("node_modules"));
+  };
+
+  test("loads no package: plots bring theirs when the first is drawn", async () => {
+    expect(await packagesLoadedBy("index.ts")).toEqual([]);
+    expect((await packagesLoadedBy("display/vega-draw.ts")).join()).toContain("/vega/");
   });
 });
