@@ -211,12 +211,22 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     },
     typeErrors: options.typeErrors,
     typeProblems(code) {
-      if (languageNow === null || options.typeErrors === "silent") return null;
+      if (options.typeErrors === "silent") return null;
+      const stops = options.typeErrors === "stop";
+      if (languageNow === null) {
+        // Where errors stop a cell, the first cell waits for the server too; a server that cannot start stops nothing.
+        return stops
+          ? startLanguage().then(
+              () => session.typeProblems(code),
+              () => null,
+            )
+          : null;
+      }
       noticeLostState();
       const { language: now, describeProblems } = languageNow;
       const told = (problems: readonly TypeProblem[]): string | null =>
         problems.length === 0 ? null : describeProblems(problems);
-      const problems = now.diagnostics(code);
+      const problems = now.diagnostics(code, stops);
       return problems instanceof Promise ? problems.then(told) : told(problems);
     },
     log: warn,

@@ -22,7 +22,7 @@ const BOLD = "\u001b[1m";
 const DIM = "\u001b[2m";
 const OFF = "\u001b[0m";
 
-const INTERNALS: string = resolve(import.meta.dirname, "..");
+const INTERNALS: string = resolve(import.meta.dirname, "../..");
 const MAX_FRAMES = 30;
 const MAX_DEPTH = 8;
 
