@@ -157,7 +157,12 @@ export function installModules(cwd: string): void {
     name: "bunsen-own-packages",
     setup(build) {
       for (const name of OWN_NAMES) {
-        build.module(name, async () => ({ exports: await loadOwn(name), loader: "object" }));
+        build.module(
+          name,
+          SYNCHRONOUS.has(name)
+            ? () => requireOwn(name)
+            : async () => ({ exports: await loadOwn(name), loader: "object" }),
+        );
       }
     },
   });
@@ -165,6 +170,16 @@ export function installModules(cwd: string): void {
 
 /** What other modules may name; paths below these names are left to the packages themselves. */
 const OWN_NAMES: readonly string[] = ["bunsen", "bunsen/kernel", "@tensorflow/tfjs-core", "apache-arrow"];
+
+/** Packages in CommonJS that other CommonJS packages require: an answer that is a promise would be refused there. */
+const SYNCHRONOUS: ReadonlySet<string> = new Set(["@tensorflow/tfjs-core"]);
+
+function requireOwn(name: string): { exports: Record<string, unknown>; loader: "object" } {
+  return {
+    exports: createRequire(import.meta.url)(Bun.resolveSync(name, HOME)) as Record<string, unknown>,
+    loader: "object",
+  };
+}
 
 async function loadOwn(name: string): Promise<Record<string, unknown>> {
   return (await import(Bun.resolveSync(name, HOME))) as Record<string, unknown>;
