@@ -1,7 +1,8 @@
 #!/usr/bin/env bun
 // The metrics against the libraries that define them (scikit-learn, scipy, sacreBLEU, NLTK, rouge-score, pycocoevalcap, T5's
-// metrics, SQuAD's script), on random inputs: `bun test/conformance/metrics.ts [--cases N] [--seed N]`. It builds its own
-// virtual environment, and a missing library is a failure, not a skip. Not part of the quick test suite.
+// metrics, SQuAD's script), on random inputs: `bun test/conformance/metrics.ts [--cases N] [--seed N] [--mrqa-script FILE]`. It
+// builds its own virtual environment, and a missing library is a failure, not a skip. MRQA's own script is in no package:
+// with a copy of mrqa_official_eval.py it is compared as well. Not part of the quick test suite.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -162,7 +163,11 @@ function examplesOf(one: Case): Scored[] {
 }
 
 const { values } = parseArgs({
-  options: { cases: { type: "string", default: "400" }, seed: { type: "string", default: "1" } },
+  options: {
+    cases: { type: "string", default: "400" },
+    seed: { type: "string", default: "1" },
+    "mrqa-script": { type: "string" },
+  },
 });
 const stream = draw(Number(values.seed), "conformance/metrics");
 const cases = Array.from({ length: Number(values.cases) }, () => makeCase(stream));
@@ -179,7 +184,9 @@ const reply = referenceValues([...cases, { kind: "python", texts, scores, lists 
 /** What the libraries say of each case. A library that cannot be installed or loaded ends the run. */
 function referenceValues(given: readonly unknown[]): unknown[] {
   try {
-    return JSON.parse(run([referencePython(), join(import.meta.dirname, "metrics.py")], JSON.stringify(given)));
+    const script = values["mrqa-script"];
+    const command = [referencePython(), join(import.meta.dirname, "metrics.py"), ...(script ? [resolve(script)] : [])];
+    return JSON.parse(run(command, JSON.stringify(given)));
   } catch (error) {
     console.error(`no reference values, so nothing is verified: ${error instanceof Error ? error.message : error}`);
     process.exit(1);
