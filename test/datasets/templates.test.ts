@@ -353,6 +353,8 @@ describe("E2E NLG and WebNLG", () => {
       { input: line, target: "Two." },
     ]);
     expect(render("webnlg", { ...row, lex: { ...row.lex, text: [] } })).toEqual([]);
+    expect(render("webnlg", { ...row, test_category: "testdata_unseen_with_lex" })).toEqual([]);
+    expect(render("webnlg", { ...row, test_category: "testdata_with_lex" }).length).toBe(1);
     expect(() => render("webnlg", { ...row, modified_triple_sets: { mtriple_set: [] } })).toThrow(/is empty/);
   });
 });
