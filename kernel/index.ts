@@ -3,6 +3,8 @@
 // as text. How values look is display/'s; sockets, messages and prompts' methods are not known here.
 import { type MimeBundle, normaliseData } from "./display/bundle.ts";
 import { formatValue } from "./display/format.ts";
+import { createProgress, type ProgressFunction } from "./display/progress.ts";
+import { type ProgressState, progressBundle, progressText } from "./display/progress-bar.ts";
 import { displaySymbol } from "./display/symbol.ts";
 import {
   type CommTarget,
@@ -26,6 +28,7 @@ export {
   markdown,
   svg,
 } from "./display/displayables.ts";
+export type { Progress, ProgressOptions } from "./display/progress.ts";
 export { displaySymbol } from "./display/symbol.ts";
 export type {
   CommTarget,
@@ -33,7 +36,6 @@ export type {
   RuntimeCommExtras as CommExtras,
   RuntimeCommMessage as CommMessage,
 } from "./evaluator/runtime.ts";
-export { type Progress, type ProgressOptions, progress } from "./progress.ts";
 
 export interface DisplayOptions {
   /** A name for this output, by which it can be updated. */
@@ -102,6 +104,28 @@ function publish(data: MimeBundle, metadata: Record<string, unknown>, options: D
 
 function shownAsNothing(work: Promise<void>): Displayed {
   return Object.assign(work, { [displaySymbol]: () => ({}) });
+}
+
+/**
+ * A progress bar that updates in place, and stays as a line of text when it has ended. `for (const x of progress(items, {
+ * label }))`, `for (const i of progress(100))`, `for await (const x of progress(stream))`, or by hand: `using bar =
+ * progress(100)` with `bar.update(n, "loss 0.3")`.
+ *
+ * @throws {RangeError} for a count that is negative or no number.
+ */
+export const progress: ProgressFunction = createProgress((state, displayId, isFirst) => {
+  const runtime = kernelRuntime();
+  if (runtime === null) writeProgressLine(state);
+  else if (isFirst) runtime.display({ data: progressBundle(state), displayId });
+  else runtime.updateDisplay({ data: progressBundle(state), displayId });
+});
+
+/** Outside a kernel: a line that rewrites itself in a terminal, only the last one in a file or pipe. */
+function writeProgressLine(state: ProgressState): void {
+  const terminal = process.stderr.isTTY === true;
+  const ended = state.status !== "running";
+  if (terminal) process.stderr.write(`\r\u001b[2K${progressText(state)}${ended ? "\n" : ""}`);
+  else if (ended) process.stderr.write(`${progressText(state)}\n`);
 }
 
 /** Clears the calling cell's output; with `wait`, only when the next output comes (no flicker). */

@@ -1,5 +1,5 @@
 // What a progress bar looks like at one moment: one line of text, and the same as HTML. Pure functions of the state;
-// when it is shown and updated is kernel/index.ts's.
+// when it is shown and updated is progress.ts and its caller's.
 import type { MimeBundle } from "./bundle.ts";
 import { escapeHtml } from "./escape.ts";
 

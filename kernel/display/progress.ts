@@ -1,8 +1,7 @@
-// progress(): one display that updates in place while a loop runs. It decides when to show; how it looks is
-// display/progress-bar.ts's. Outside a kernel it writes one line to a terminal's stderr.
-import { type ProgressState, progressBundle, progressText } from "./display/progress-bar.ts";
-import { displaySymbol } from "./display/symbol.ts";
-import { kernelRuntime } from "./evaluator/runtime.ts";
+// progress(): one display that updates in place while a loop runs. Here is when it is shown anew; how it looks is
+// progress-bar.ts's, and where it is shown its caller's.
+import type { ProgressState } from "./progress-bar.ts";
+import { displaySymbol } from "./symbol.ts";
 
 export interface ProgressOptions {
   readonly label?: string;
@@ -29,23 +28,33 @@ const minimumInterval = 100;
  * `for (const x of progress(items, { label }))`, `for (const i of progress(100))`, `for await (const x of
  * progress(stream))`, or `const bar = progress(100)` with `bar.update(n, "loss 0.3")`.
  */
-export function progress(total: number, options?: ProgressOptions): Progress & Iterable<number>;
-export function progress<T>(items: Iterable<T>, options?: ProgressOptions): Progress & Iterable<T>;
-export function progress<T>(items: AsyncIterable<T>, options?: ProgressOptions): Progress & AsyncIterable<T>;
-export function progress(
-  source: number | Iterable<unknown> | AsyncIterable<unknown>,
-  options: ProgressOptions = {},
-): Progress & Partial<Iterable<unknown> & AsyncIterable<unknown>> {
-  if (typeof source === "number" && !(source >= 0)) {
-    throw new RangeError(`progress(${source}): expected a count that is not negative, or something to iterate over.`);
-  }
-  const total = options.total ?? (typeof source === "number" ? source : knownLength(source));
-  const bar = startBar(options.label ?? "", total);
-  if (typeof source === "number") return Object.assign(bar, { [Symbol.iterator]: () => walk(count(source), bar) });
-  if (Symbol.iterator in source) return Object.assign(bar, { [Symbol.iterator]: () => walk(source, bar) });
-  if (Symbol.asyncIterator in source)
-    return Object.assign(bar, { [Symbol.asyncIterator]: () => walkAsync(source, bar) });
-  throw new TypeError("progress(…) takes a count, an iterable or an async iterable.");
+export interface ProgressFunction {
+  (total: number, options?: ProgressOptions): Progress & Iterable<number>;
+  <T>(items: Iterable<T>, options?: ProgressOptions): Progress & Iterable<T>;
+  <T>(items: AsyncIterable<T>, options?: ProgressOptions): Progress & AsyncIterable<T>;
+}
+
+/** Shows the state of the bar named `displayId`; `isFirst` the first time. */
+export type ShowProgress = (state: ProgressState, displayId: string, isFirst: boolean) => void;
+
+export function createProgress(show: ShowProgress): ProgressFunction {
+  const progress = (
+    source: number | Iterable<unknown> | AsyncIterable<unknown>,
+    options: ProgressOptions = {},
+  ): Progress & Partial<Iterable<unknown> & AsyncIterable<unknown>> => {
+    if (typeof source === "number" && !(source >= 0)) {
+      throw new RangeError(`progress(${source}): expected a count that is not negative, or something to iterate over.`);
+    }
+    const total = options.total ?? (typeof source === "number" ? source : knownLength(source));
+    const bar = startBar(show, options.label ?? "", total);
+    if (typeof source === "number") return Object.assign(bar, { [Symbol.iterator]: () => walk(count(source), bar) });
+    if (Symbol.iterator in source) return Object.assign(bar, { [Symbol.iterator]: () => walk(source, bar) });
+    if (Symbol.asyncIterator in source) {
+      return Object.assign(bar, { [Symbol.asyncIterator]: () => walkAsync(source, bar) });
+    }
+    throw new TypeError("progress(…) takes a count, an iterable or an async iterable.");
+  };
+  return progress as ProgressFunction;
 }
 
 function knownLength(source: object): number | null {
@@ -86,36 +95,32 @@ async function* walkAsync<T>(items: AsyncIterable<T>, bar: Progress): AsyncGener
 
 let barCount = 0;
 
-function startBar(label: string, total: number | null): Progress {
+function startBar(show: ShowProgress, label: string, total: number | null): Progress {
   const start = performance.now();
   const displayId = `bunsen-progress-${process.pid}-${++barCount}`;
   let done = 0;
   let note = "";
   let status: ProgressState["status"] = "running";
   let shownAt = Number.NEGATIVE_INFINITY;
-  let shownOnce = false;
+  let isFirst = true;
 
-  const show = (): void => {
+  const update = (): void => {
     shownAt = performance.now();
-    const state: ProgressState = { label, done, total, note, status, seconds: (shownAt - start) / 1000 };
-    const runtime = kernelRuntime();
-    if (runtime === null) writeLine(state);
-    else if (shownOnce) runtime.updateDisplay({ data: progressBundle(state), displayId });
-    else runtime.display({ data: progressBundle(state), displayId });
-    shownOnce = true;
+    show({ label, done, total, note, status, seconds: (shownAt - start) / 1000 }, displayId, isFirst);
+    isFirst = false;
   };
   const move = (to: number, text: string | undefined): void => {
     if (status !== "running") return;
     done = to;
     if (text !== undefined) note = text;
-    if (performance.now() - shownAt >= minimumInterval) show();
+    if (performance.now() - shownAt >= minimumInterval) update();
   };
   const end = (how: "finished" | "stopped" = "finished"): void => {
     if (status !== "running") return;
     status = how;
-    show();
+    update();
   };
-  show();
+  update();
   return {
     update: move,
     advance: (by = 1, text) => move(done + by, text),
@@ -123,12 +128,4 @@ function startBar(label: string, total: number | null): Progress {
     [displaySymbol]: () => ({}),
     [Symbol.dispose]: () => end(total === null || done >= total ? "finished" : "stopped"),
   };
-}
-
-/** Outside a kernel: a line that rewrites itself in a terminal, only the last one in a file or pipe. */
-function writeLine(state: ProgressState): void {
-  const terminal = process.stderr.isTTY === true;
-  const ended = state.status !== "running";
-  if (terminal) process.stderr.write(`\r\u001b[2K${progressText(state)}${ended ? "\n" : ""}`);
-  else if (ended) process.stderr.write(`${progressText(state)}\n`);
 }
