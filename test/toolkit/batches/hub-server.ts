@@ -28,6 +28,7 @@ export interface HubServer {
   fault(path: string, ...faults: Fault[]): void;
   /** Faults that no request has met yet. */
   faultsLeft(): number;
+  forgetFaults(): void;
   /** Replaces a file's content from now on. */
   replace(path: string, content: Uint8Array): void;
   stop(): Promise<void>;
@@ -156,6 +157,7 @@ export function startHub(options: HubServerOptions): HubServer {
     sent: () => sent,
     fault: (path, ...more) => void faults.set(path, [...(faults.get(path) ?? []), ...more]),
     faultsLeft: () => [...faults.values()].reduce((sum, left) => sum + left.length, 0),
+    forgetFaults: () => faults.clear(),
     replace: (path, content) => void files.set(path, content),
     stop: async () => {
       for (const controller of controllers) {

@@ -45,7 +45,7 @@ function environmentFor(url: string, more: Record<string, string> = {}): Environ
   });
 }
 
-const quick = { attempts: 2, backoffMs: 1, stallMs: 2000, wait: async (): Promise<void> => undefined };
+const quick = { attempts: 2, backoffMs: 1, stallMs: 20_000, wait: async (): Promise<void> => undefined };
 
 const get = async (url: string, options: HubOptions = {}, more: Record<string, string> = {}): Promise<HubFile> => {
   const [found] = await hubFiles(repo, [file], { environment: environmentFor(url, more), tuning: quick, ...options });

@@ -39,7 +39,7 @@ const environmentFor = (url: string): Environment =>
 
 const fixture = (name: string): string => join(import.meta.dirname, "fixtures", `${name}.parquet`);
 const load = (name: string | Dataset, options: LoadOptions = {}): Promise<DatasetTable> =>
-  loadDataset(name, { environment, tuning: { attempts: 1, stallMs: 2000 }, ...options });
+  loadDataset(name, { environment, tuning: { attempts: 1, stallMs: 20_000 }, ...options });
 
 describe.skipIf(!hasShared)("real GLUE from a plain server of the hub's paths", () => {
   beforeEach(() => {
