@@ -41,6 +41,7 @@ tableFromArrays({ id: Int32Array.from({ length: 1000 }, (_, i) => i), text: Arra
   "typeof kept",
   "words.",
   "Math.max(1, 2)",
+  'const label: number = words.join("");\nlabel',
 ];
 
 const missing = findPython() === null ? "a Python with JupyterLab" : findChromium() === null ? "Chromium" : null;
@@ -185,6 +186,15 @@ describe.skipIf(missing !== null)("JupyterLab in Chromium", () => {
     expect(await tooltip.innerText()).toContain("Returns the larger of a set of supplied numeric expressions.");
     await screenshot("tooltip");
     await page.keyboard.press("Escape");
+  });
+
+  test("shows type errors as a warning, and runs the cell all the same", async () => {
+    await run(8);
+    await prompt(8, "[7]:");
+    await cell(8).getByText("1:7 Type 'string' is not assignable to type 'number'. (TS2322)").waitFor();
+    await cell(8).getByText("'alphabeta'").waitFor();
+    await cell(8).scrollIntoViewIfNeeded();
+    await screenshot("type-error");
   });
 
   test("restarts with a fresh state", async () => {
