@@ -2,6 +2,7 @@
 // transform, `is-complete.ts` and the language room all read cells through it. Not here: what the tree is used for.
 
 import { type ParserOptions, parseSync } from "oxc-parser";
+import { tooDeepAt } from "./depth.ts";
 import type { SyntaxNode } from "./walk.ts";
 
 /** One problem of a cell's text; offsets are UTF-16 indexes into the cell. */
@@ -31,6 +32,12 @@ const IGNORED = /^(?:Export '.*' is not defined|Duplicated export)/;
 
 /** Parses as one of the two languages; prefer {@link parseCell}. */
 export function parseAs(code: string, language: "tsx" | "ts"): ParsedCell {
+  const deep = tooDeepAt(code);
+  if (deep >= 0) {
+    const message = "This is nested too deeply to be parsed; split it into parts.";
+    const program: ProgramNode = { type: "Program", body: [], start: 0, end: code.length };
+    return { language, program, problems: [{ message, help: null, start: deep, end: deep + 1 }] };
+  }
   const options: ParserOptions = {
     lang: language,
     sourceType: "module",
