@@ -240,7 +240,7 @@ function explain(error: unknown, name: string): unknown {
   if (!kernel) return error;
   const site = (error.stack ?? "")
     .split("\n")
-    .find((line) => /\bat\b|@/.test(line) && !/node_modules|toolkit\/tensor\//.test(line));
+    .find((line) => /\bat\b|@/.test(line) && !line.includes("node_modules") && !line.includes(import.meta.dirname));
   return new CompileError(
     `${name} uses the kernel ${kernel[1] ?? kernel[2]}, which cannot be compiled${site ? ` (${site.trim()})` : ""}. Write it with other ops, or compute it before and pass the result as an argument`,
     { cause: error },

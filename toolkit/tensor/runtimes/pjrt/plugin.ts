@@ -62,7 +62,17 @@ export function openPlugin(path: string, librariesFirst: readonly string[] = [])
   checkLibraryFile(path);
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "2");
   for (const library of librariesFirst) preload(library);
-  const table = Number(loadApi(path));
+  const plugin = pluginAt(path, Number(loadApi(path)));
+  plugin.call("PJRT_Plugin_Initialize", new Struct("PJRT_Plugin_Initialize_Args"), `initialising ${path}`);
+  opened.set(path, plugin);
+  return plugin;
+}
+
+/**
+ * The plugin whose function table lies at this address.
+ * @throws NativeLibraryError when the table is of another version.
+ */
+export function pluginAt(path: string, table: number): Plugin {
   const [major, minor] = [
     read.i32(table as Pointer, apiVersionOffset),
     read.i32(table as Pointer, apiVersionOffset + 4),
@@ -103,8 +113,6 @@ export function openPlugin(path: string, librariesFirst: readonly string[] = [])
       throw pluginError(codes[Number(code.get("code"))] ?? "UNKNOWN", words, doing);
     },
   };
-  plugin.call("PJRT_Plugin_Initialize", new Struct("PJRT_Plugin_Initialize_Args"), `initialising ${path}`);
-  opened.set(path, plugin);
   return plugin;
 }
 

@@ -1,0 +1,169 @@
+// What `compile` promises beyond numbers: errors that say what to do, captures, donation, signatures, no leaks of the
+// tracing backend. Tracing needs no native library; calls run where libtensorflow is installed.
+import { beforeAll, describe, expect, it } from "vitest";
+import { CompileError, compile, random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
+import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
+import { trace, tracingBackend } from "#toolkit/tensor/tracer.ts";
+
+const hasNative = discoverTensorflow().path !== undefined;
+if (!hasNative) console.log("libtensorflow is not installed here: compiled calls are not tested");
+
+const options = { name: "f", precision: "f32", isNarrow: () => false } as const;
+
+beforeAll(async () => {
+  await useEngine(hasNative ? "cpu" : "wasm");
+});
+
+describe("tracing", () => {
+  it("restores the backend after success, after an error, and leaves no tensor behind", () => {
+    const before = [tf.getBackend(), tf.memory().numTensors];
+    trace((x: tf.Tensor) => [tf.add(x, 1)], [tf.zeros([2])], options);
+    expect(() =>
+      trace(
+        () => {
+          throw new Error("mine");
+        },
+        [],
+        options,
+      ),
+    ).toThrow("mine");
+    expect([tf.getBackend(), tf.memory().numTensors - 1]).toEqual(before);
+  });
+  it.each([
+    ["dataSync", (x: tf.Tensor) => [tf.scalar(x.dataSync()[0]!)]],
+    ["arraySync", (x: tf.Tensor) => [tf.tensor(x.arraySync())]],
+  ])("refuses %s and says what to do instead", (_, fn) => {
+    expect(() => trace(fn, [tf.zeros([1])], { ...options, name: "my step" })).toThrow(CompileError);
+    expect(() => trace(fn, [tf.zeros([1])], { ...options, name: "my step" })).toThrow(
+      /my step reads a tensor's value.*choose with tf.where/s,
+    );
+  });
+  it("names a kernel that cannot be compiled and the line that called it", () => {
+    const uses = (x: tf.Tensor): tf.Tensor[] => [tf.image.resizeBilinear(x as tf.Tensor3D, [4, 4])];
+    expect(() => trace(uses, [tf.zeros([2, 2, 1])], options)).toThrow(
+      /f uses the kernel ResizeBilinear, which cannot be compiled \(.*compile\.test\.ts/,
+    );
+  });
+  it("refuses an asynchronous function and a compiled call inside another", () => {
+    expect(() => trace((async (x: tf.Tensor) => [x]) as never, [tf.zeros([1])] as never, options)).toThrow(
+      "is asynchronous",
+    );
+    expect(() =>
+      trace((x: tf.Tensor) => trace((y: tf.Tensor) => [y], [x], options).out, [tf.zeros([1])], options),
+    ).toThrow("while f is being compiled");
+  });
+  it("refuses a tensor that was kept from an earlier trace", () => {
+    let stolen: tf.Tensor | undefined;
+    trace(
+      (x: tf.Tensor) => {
+        stolen = tf.keep(tf.add(x, 1));
+        return [stolen];
+      },
+      [tf.zeros([1])],
+      options,
+    );
+    expect(() => stolen!.dataSync()).toThrow("while it is compiled");
+  });
+  it("writes equal operations once and unused ones not at all", () => {
+    const { program } = trace(
+      (x: tf.Tensor) => {
+        tf.exp(tf.mul(x, 7));
+        return [tf.add(tf.sin(x), tf.sin(x))];
+      },
+      [tf.zeros([2])],
+      options,
+    );
+    expect(program.text.match(/stablehlo\.sine/g)).toHaveLength(1);
+    expect(program.text).not.toContain("exponential");
+  });
+  it("passes frozen weights as arguments and small constants as text", () => {
+    const weight = tf.ones([4, 4]);
+    const { program, sources } = trace(
+      (x: tf.Tensor) => [tf.matMul(x, weight), tf.mul(x, tf.tensor1d([1, 2, 3, 4])), tf.add(x, tf.range(0, 4))],
+      [tf.zeros([1, 4])],
+      options,
+    );
+    expect(sources.map(({ kind }) => kind)).toEqual(["argument", "captured"]);
+    expect(program.flops).toBe(2 * 4 * 4);
+  });
+  it("gives frozen weights no gradient operations", () => {
+    const weight = tf.ones([8, 8]);
+    const backward = trace(
+      (x: tf.Tensor) => [valueAndGrads((p: tf.Tensor) => tf.sum(tf.matMul(p, weight)), x).grads],
+      [tf.zeros([2, 8])],
+      options,
+    );
+    expect(backward.program.text.match(/dot_general/g)).toHaveLength(1);
+  });
+  it("narrows the operands of dots in bf16 and nothing else", () => {
+    const { program } = trace((x: tf.Tensor) => [tf.exp(tf.matMul(x, x))], [tf.zeros([2, 2])], {
+      ...options,
+      precision: "bf16",
+    });
+    expect(program.text).toMatch(/dot_general .*\(tensor<2x2xbf16>, tensor<2x2xbf16>\) -> tensor<2x2xf32>/);
+    expect(program.text).toMatch(/exponential .*tensor<2x2xf32>/);
+  });
+});
+
+describe.skipIf(!hasNative)("compile", () => {
+  it("makes one executable per structure, shape and dtype", async () => {
+    const f = compile((x: { a: tf.Tensor }) => [tf.add(x.a, 1)]);
+    await f({ a: tf.zeros([2]) });
+    await f({ a: tf.ones([2]) });
+    await f({ a: tf.zeros([3]) });
+    await f({ a: tf.zeros([2], "int32") });
+    expect(f.stats).toMatchObject({ executables: 3, calls: 4 });
+  });
+  it("reads a captured tensor at each call, not at the first", async () => {
+    const captured = tf.variable(tf.scalar(1));
+    const f = compile((x: tf.Tensor) => [tf.add(x, captured)]);
+    expect((await f(tf.scalar(1)))[0]!.dataSync()[0]).toBe(2);
+    captured.assign(tf.scalar(10));
+    expect((await f(tf.scalar(1)))[0]!.dataSync()[0]).toBe(11);
+  });
+  it("refuses a disposed capture and a donated argument used again, by name", async () => {
+    const captured = tf.ones([2]);
+    const f = compile((x: tf.Tensor) => [tf.add(x, captured)], { name: "f", donate: [0] });
+    const x = tf.ones([2]);
+    await f(x);
+    await expect(f(x)).rejects.toThrow(/f was called with a tensor of shape \[2\] that is disposed/);
+    captured.dispose();
+    await expect(f(tf.ones([2]))).rejects.toThrow(/f closes over was disposed/);
+  });
+  it("takes arguments of another backend", async () => {
+    await tf.setBackend("cpu");
+    const x = tf.tensor1d([1, 2]);
+    await useEngine("cpu");
+    const f = compile((a: tf.Tensor) => [tf.mul(a, 2)]);
+    expect([...(await f(x))[0]!.dataSync()]).toEqual([2, 4]);
+  });
+  it("retries after a failed compile", async () => {
+    let broken = true;
+    const f = compile((x: tf.Tensor) => {
+      if (broken) throw new Error("not yet");
+      return [tf.neg(x)];
+    });
+    await expect(f(tf.scalar(1))).rejects.toThrow("not yet");
+    broken = false;
+    expect((await f(tf.scalar(1)))[0]!.dataSync()[0]).toBe(-1);
+  });
+  it("returns NaN as a value: whoever trains decides what to do", async () => {
+    const f = compile((x: tf.Tensor) => [tf.log(x)]);
+    expect((await f(tf.scalar(-1)))[0]!.dataSync()[0]).toBeNaN();
+  });
+  it("gives other randomness for another key without compiling again", async () => {
+    const f = compile((key: tf.Tensor) => [random.uniform(key, [4])]);
+    const [first] = await f(random.key(1));
+    const [second] = await f(random.key(2));
+    expect([...first!.dataSync()]).not.toEqual([...second!.dataSync()]);
+    expect(f.stats.executables).toBe(1);
+  });
+  it("never shows the tracing backend to code that runs meanwhile", async () => {
+    const seen = new Set<string>();
+    const timer = setInterval(() => seen.add(tf.getBackend()), 1);
+    const fs = Array.from({ length: 4 }, (_, n) => compile((x: tf.Tensor) => [tf.add(tf.sin(x), n)]));
+    await Promise.all(fs.map((f) => f(tf.ones([10]))));
+    clearInterval(timer);
+    expect(seen.has(tracingBackend)).toBe(false);
+  });
+});

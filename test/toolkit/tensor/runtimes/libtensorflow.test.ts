@@ -1,0 +1,236 @@
+// The libtensorflow runtime: discovery, files that are no library, lifetimes of everything that C reads, and memory
+// that stays flat. The parts that need the library are skipped where it is not installed.
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, openSync, readSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import {
+  compile,
+  currentEngine,
+  disposeTree,
+  EngineError,
+  EngineUnavailableError,
+  NativeLibraryError,
+  tensorFromBytes,
+  tf,
+  useEngine,
+} from "#toolkit/tensor/index.ts";
+import { checkLibraryFile } from "#toolkit/tensor/native/elf.ts";
+import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
+import { openTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/library.ts";
+import { startTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/runtime.ts";
+
+const folder = mkdtempSync(join(tmpdir(), "bunsen-engine-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+const libraryPath = discoverTensorflow().path;
+if (!libraryPath) console.log("libtensorflow is not installed here: its runtime is not tested");
+const isLinux = process.platform === "linux";
+
+function file(name: string, content: Uint8Array): string {
+  const path = join(folder, name);
+  writeFileSync(path, content);
+  return path;
+}
+
+describe("discovery", () => {
+  const site = join(folder, "venv/lib/python3.12/site-packages/tensorflow");
+  beforeAll(() => {
+    mkdirSync(site, { recursive: true });
+    writeFileSync(join(site, "libtensorflow_cc.so.2"), "");
+    mkdirSync(join(folder, "project/.venv/lib/python3.11/site-packages/tensorflow"), { recursive: true });
+    writeFileSync(join(folder, "project/.venv/lib/python3.11/site-packages/tensorflow/libtensorflow_cc.so.2"), "");
+    mkdirSync(join(folder, "project/a/b"), { recursive: true });
+  });
+  it("finds the wheel of the active venv", () => {
+    expect(discoverTensorflow({ VIRTUAL_ENV: join(folder, "venv") }, "/").path).toBe(
+      join(site, "libtensorflow_cc.so.2"),
+    );
+  });
+  it("finds .venv upwards from the working folder", () => {
+    expect(discoverTensorflow({}, join(folder, "project/a/b")).path).toContain("project/.venv/lib/python3.11");
+  });
+  it("finds the prefix that a kernelspec names", () => {
+    expect(discoverTensorflow({ BUNSEN_PREFIX: join(folder, "venv") }, "/").path).toContain("python3.12");
+  });
+  it.each([
+    ["the folder", () => site],
+    ["the file", () => join(site, "libtensorflow_cc.so.2")],
+    ["the venv", () => join(folder, "venv")],
+  ])("takes BUNSEN_TENSORFLOW as %s", (_, path) => {
+    expect(discoverTensorflow({ BUNSEN_TENSORFLOW: path() }, "/").path).toBe(join(site, "libtensorflow_cc.so.2"));
+  });
+  it("looks nowhere else when BUNSEN_TENSORFLOW is wrong, and the error names it", async () => {
+    const discovery = discoverTensorflow({ BUNSEN_TENSORFLOW: "/no/such", VIRTUAL_ENV: join(folder, "venv") }, "/");
+    expect(discovery.path).toBeUndefined();
+    await expect(startTensorflow(discovery)).rejects.toThrow(EngineUnavailableError);
+    await expect(startTensorflow(discovery)).rejects.toThrow(
+      /pip install tensorflow-cpu.*\/no\/such \(BUNSEN_TENSORFLOW\)/s,
+    );
+  });
+});
+
+describe.skipIf(!isLinux)("a file that is no library of this machine", () => {
+  const header = (machine: number, rest = 0): Uint8Array => {
+    const bytes = new Uint8Array(64 + rest);
+    bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+    new DataView(bytes.buffer).setUint16(18, machine, true);
+    return bytes;
+  };
+  it.each([
+    ["text", new TextEncoder().encode("404: not found".repeat(9)), "is not a native library"],
+    ["nothing", new Uint8Array(0), "is not a native library (0 bytes"],
+    ["a library of another architecture", header(process.arch === "x64" ? 183 : 62), "is built for"],
+    ["32-bit code", header(3), "is built for ia32"],
+  ])("(%s) is refused before the loader sees it", (name, content, message) => {
+    const path = file(name.replace(/\W/g, "-"), content);
+    expect(() => checkLibraryFile(path)).toThrow(NativeLibraryError);
+    expect(() => openTensorflow(path)).toThrow(message);
+  });
+  it.skipIf(!libraryPath)("(a truncated download) is refused, where the loader would die of SIGBUS", () => {
+    const start = Buffer.alloc(100_000);
+    readSync(openSync(libraryPath!, "r"), start, 0, start.length, 0);
+    const path = file("truncated.so", start);
+    expect(() => openTensorflow(path)).toThrow(/is truncated: its header needs \d+ bytes, the file has 100000/);
+  });
+  it("(a foreign library) is refused with the symbol that it lacks", () => {
+    const libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6", "/lib64/libc.so.6"].find(
+      (path) => existsSync(path),
+    );
+    if (!libc) return console.log("no libc.so.6 in a known place: nothing to refuse");
+    const copy = join(folder, "libforeign.so");
+    copyFileSync(libc, copy);
+    expect(() => openTensorflow(copy)).toThrow(/cannot be used as libtensorflow: .*TF_/s);
+  });
+});
+
+describe.skipIf(!libraryPath)("libtensorflow", () => {
+  beforeAll(async () => {
+    await useEngine("cpu");
+  });
+
+  it("says what it is", () => {
+    expect(currentEngine()).toMatchObject({ name: "cpu" });
+    expect(currentEngine().version).toMatch(/^(TensorFlow|PJRT) /);
+  });
+
+  it("gives an error with the C library's words for an op that cannot be, and goes on", () => {
+    expect(() =>
+      tf.engine().runKernel("BatchMatMul", { a: tf.ones([2, 3]), b: tf.ones([2, 3]) } as never, {
+        transposeA: false,
+        transposeB: false,
+      }),
+    ).toThrow();
+    expect(() => tf.matMul(tf.ones([2, 3]), tf.ones([2, 3]))).toThrow(/size-incompatible/);
+    expect(tf.add(1, 2).dataSync()[0]).toBe(3);
+  });
+
+  it("keeps everything that C reads alive: a collection between any two calls changes nothing", async () => {
+    const run = async (collect: () => void): Promise<number[]> => {
+      const bytes = new Uint8Array(Float32Array.from({ length: 64 }, (_, i) => Math.sin(i)).buffer);
+      collect();
+      const x = tensorFromBytes(bytes, "F32", [8, 8]);
+      collect();
+      const words = tf.tensor1d(["a", "longer than twenty-two characters, so on the heap"]);
+      collect();
+      const y = tf.conv2d(tf.reshape(x, [1, 8, 8, 1]) as tf.Tensor4D, tf.ones([3, 3, 1, 2]) as tf.Tensor4D, 2, "same");
+      collect();
+      const z = tf.concat([tf.reshape(y, [-1]), tf.reshape(tf.split(x, 2)[0]!, [-1])]);
+      collect();
+      const step = compile((a: tf.Tensor, b: tf.Tensor) => [tf.softmax(tf.matMul(a, b)), tf.cumsum(b, 1)]);
+      collect();
+      const pending = step(x, x);
+      collect();
+      const out = await pending;
+      collect();
+      const again = await step(out[0]!, x);
+      collect();
+      const text = words.dataSync() as unknown as string[];
+      collect();
+      return [...z.dataSync(), ...out[1]!.dataSync(), ...again[0]!.dataSync(), text[1]!.length];
+    };
+    const calm = await run(() => {});
+    const collected = await run(() => {
+      Bun.gc(true);
+      // Fills what the collection freed, so that a stale pointer reads something else.
+      for (let i = 0; i < 50; i++) new Uint8Array(64 + i * 64).fill(0xaa);
+    });
+    expect(collected).toEqual(calm);
+  });
+
+  it("keeps weights as bfloat16 that read, compute and compile as float32", async () => {
+    const values = Float32Array.from({ length: 12 }, (_, i) => Math.cos(i) * 3);
+    const bytes = new Uint8Array(values.buffer);
+    const narrow = tensorFromBytes(bytes, "F32", [3, 4], { store: "bf16" });
+    expect(narrow.dtype).toBe("float32");
+    narrow.dataSync().forEach((value, place) => {
+      expect(Math.abs(value - values[place]!)).toBeLessThanOrEqual(Math.abs(values[place]!) * 2 ** -8);
+    });
+    const eager = tf.matMul(tf.ones([2, 3]), narrow).dataSync();
+    const step = compile(
+      (x: tf.Tensor) => [tf.matMul(x, narrow), tf.gather(narrow, tf.tensor1d([2, 0], "int32")), tf.mul(narrow, 2)],
+      { precision: "bf16" },
+    );
+    const [product, rows, twice] = await step(tf.ones([2, 3]));
+    product!.dataSync().forEach((value, place) => {
+      expect(value).toBeCloseTo(eager[place]!, 2);
+    });
+    expect([...rows!.dataSync()]).toEqual([...narrow.dataSync().slice(8), ...narrow.dataSync().slice(0, 4)]);
+    expect([...twice!.dataSync()]).toEqual([...narrow.dataSync()].map((value) => value * 2));
+  });
+
+  it("leaves timers running while a compiled function computes", async () => {
+    const size = 1500;
+    const x = tf.randomUniform([size, size], -1e-2, 1e-2);
+    const chain = compile((a: tf.Tensor) => [
+      Array.from({ length: 12 }).reduce<tf.Tensor>((sum) => tf.tanh(tf.matMul(sum, a)), a),
+    ]);
+    disposeTree(await chain(x));
+    let ticks = 0;
+    const timer = setInterval(() => {
+      ticks += 1;
+    }, 5);
+    const start = performance.now();
+    disposeTree(await chain(x));
+    const elapsed = performance.now() - start;
+    clearInterval(timer);
+    // A blocked loop would have ticked once at most.
+    expect(ticks, `${ticks} ticks in ${elapsed} ms`).toBeGreaterThan(Math.min(5, elapsed / 40));
+  });
+
+  it("computes eager ops and several compiled functions at once without mixing them up", async () => {
+    const plus = compile((x: tf.Tensor) => [tf.add(x, 1)], { name: "plus" });
+    const times = compile((x: tf.Tensor) => [tf.mul(x, 3)], { name: "times" });
+    const pending = Array.from({ length: 20 }, async (_, index) => {
+      const x = tf.fill([4], index);
+      const [a, b] = await Promise.all([plus(x), times(x)]);
+      expect(tf.getBackend()).toBe(currentEngine().backend);
+      return [a[0]!.dataSync()[0], b[0]!.dataSync()[3], tf.sum(x).dataSync()[0]];
+    });
+    expect(await Promise.all(pending)).toEqual(
+      Array.from({ length: 20 }, (_, index) => [index + 1, index * 3, index * 4]),
+    );
+  });
+
+  it("holds no more handles and no more memory after a thousand steps", async () => {
+    const weight = tf.randomNormal([64, 64]);
+    const step = compile((state: { x: tf.Tensor }) => ({ x: tf.tanh(tf.matMul(state.x, weight)) }), { donate: [0] });
+    let state = { x: tf.ones([64, 64]) };
+    const used: number[] = [];
+    for (let index = 0; index < 1000; index++) {
+      state = await step(state);
+      if (index === 100 || index === 999) {
+        Bun.gc(true);
+        used.push(tf.memory().numTensors);
+      }
+    }
+    expect(used[1]).toBe(used[0]);
+    expect(Number.isFinite(state.x.dataSync()[0]!)).toBe(true);
+  });
+
+  it("names an error of a running program and computes on afterwards", async () => {
+    const big = compile((x: tf.Tensor) => [tf.add(tf.fill([2 ** 22, 2 ** 23], 1), x)], { name: "a tensor of 128 TiB" });
+    await expect(big(tf.scalar(1))).rejects.toThrow(EngineError);
+    expect(tf.add(1, 1).dataSync()[0]).toBe(2);
+  });
+});

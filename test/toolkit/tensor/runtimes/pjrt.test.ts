@@ -1,0 +1,211 @@
+// The PJRT runtime: struct offsets against the C header of an installed wheel, errors of plugins that are no use, and
+// a real plugin where BUNSEN_PJRT_PLUGIN names one (XLA's CPU plugin will do).
+import { JSCallback, ptr } from "bun:ffi";
+import { existsSync, readFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { EngineError, NativeLibraryError, OutOfDeviceMemoryError, tf } from "#toolkit/tensor/index.ts";
+import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
+import { live } from "#toolkit/tensor/runtimes/pjrt/buffers.ts";
+import { discoverPlugin } from "#toolkit/tensor/runtimes/pjrt/discover.ts";
+import {
+  apiFunctions,
+  apiHeaderBytes,
+  type FieldType,
+  fieldBytes,
+  layoutOf,
+  type StructName,
+  structs,
+} from "#toolkit/tensor/runtimes/pjrt/layout.ts";
+import { createClient, openPlugin, pluginAt } from "#toolkit/tensor/runtimes/pjrt/plugin.ts";
+import { startPjrt } from "#toolkit/tensor/runtimes/pjrt/runtime.ts";
+import { Struct } from "#toolkit/tensor/runtimes/pjrt/struct.ts";
+
+const wheel = discoverTensorflow().path;
+const headerPath = wheel ? join(dirname(wheel), "include/xla/pjrt/c/pjrt_c_api.h") : "";
+const hasHeader = existsSync(headerPath);
+if (!hasHeader) console.log("no TensorFlow wheel with pjrt_c_api.h here: its offsets are not compared");
+
+/** Type of a C field: pointers, sizes and 64-bit integers are one word, enums and ints four bytes. */
+function cType(declaration: string): FieldType {
+  if (declaration.includes("*") || /\b(size_t|u?int64_t|PJRT_\w+[Cc]allback)\b/.test(declaration)) return "p";
+  return /\bbool\b/.test(declaration) ? "b" : "i";
+}
+
+/** Fields of a struct in the header, after struct_size and extension_start, as [name, type]. */
+function headerFields(header: string, name: string): [string, FieldType][] {
+  const body = new RegExp(`struct ${name} \\{([\\s\\S]*?)\\n\\};`).exec(header)?.[1];
+  if (body === undefined) throw new Error(`the header has no struct ${name}`);
+  const plain = body.replace(/\/\/.*$/gm, "").replace(/union \{[\s\S]*?\};/, "int64_t value;");
+  const declarations = plain
+    .split(";")
+    .map((line) => line.trim().replace(/\s+/g, " "))
+    .filter(Boolean);
+  return declarations
+    .map((line): [string, FieldType] => [
+      /(\w+)$/.exec(line)![1]!,
+      cType(line.slice(0, line.lastIndexOf(" ") + 1) + (line.includes("*") ? "*" : "")),
+    ])
+    .filter(([field]) => field !== "struct_size" && field !== "extension_start");
+}
+
+describe.skipIf(!hasHeader)("the layout of PJRT structs", () => {
+  const header = hasHeader ? readFileSync(headerPath, "utf8") : "";
+  it.each(Object.keys(structs) as StructName[])("%s has the header's fields at the header's offsets", (name) => {
+    const fields = headerFields(header, name);
+    let end = 16;
+    const expected = new Map<string, number>();
+    for (const [field, type] of fields) {
+      const bytes = fieldBytes[type];
+      end = Math.ceil(end / bytes) * bytes;
+      expected.set(field, end);
+      end += bytes;
+    }
+    const { offsets, size } = layoutOf(name);
+    expect([...offsets]).toEqual([...expected].slice(0, offsets.size));
+    // What is handed over is never shorter than what the header's own size would be.
+    expect(new Struct(name).bytes.byteLength).toBeGreaterThanOrEqual(end);
+    expect(size).toBeLessThanOrEqual(end);
+  });
+  it("has the functions of PJRT_Api in the header's order", () => {
+    const table = [...header.matchAll(/^ {2}_PJRT_API_STRUCT_FIELD\((\w+)\);/gm)].map((match) => match[1]);
+    expect(table.slice(0, apiFunctions.length)).toEqual([...apiFunctions]);
+  });
+});
+
+describe("structs in memory", () => {
+  it("write and read fields by name and refuse unknown ones", () => {
+    const args = new Struct("PJRT_Error_GetCode_Args", { error: 2n ** 48n + 5n, code: -3 });
+    expect([args.get("error"), args.get("code")]).toEqual([2n ** 48n + 5n, -3n]);
+    expect(() => args.get("cod")).toThrow("PJRT_Error_GetCode_Args has no field cod");
+  });
+  it("keep what they point to alive over a collection", () => {
+    const makeStructs = (): Struct[] =>
+      Array.from(
+        { length: 200 },
+        (_, index) => new Struct("PJRT_Program", { code: new Uint8Array(4096).fill(index), code_size: 4096 }),
+      );
+    const made = makeStructs();
+    Bun.gc(true);
+    // Memory that was freed would be taken by these.
+    const others = Array.from({ length: 400 }, () => new Uint8Array(4096).fill(255));
+    const { toArrayBuffer } = require("bun:ffi") as typeof import("bun:ffi");
+    made.forEach((struct, index) => {
+      expect(new Uint8Array(toArrayBuffer(Number(struct.get("code")) as never, 0, 4096))[77]).toBe(index);
+    });
+    expect(others.length).toBe(400);
+  });
+});
+
+/** A function table of callbacks, as a plugin would return it. */
+function fakeTable(
+  version: readonly [number, number],
+  functions: Readonly<Record<string, (args: number) => number>>,
+  entries = apiFunctions.length,
+): { readonly address: number; readonly kept: unknown[] } {
+  const table = new BigUint64Array(new ArrayBuffer(apiHeaderBytes + 8 * entries));
+  table[0] = BigInt(table.byteLength);
+  new Int32Array(table.buffer).set(version, 8);
+  const kept: unknown[] = [table];
+  apiFunctions.slice(0, entries).forEach((name, index) => {
+    const callback = new JSCallback(functions[name] ?? (() => 0), { args: ["ptr"], returns: "ptr" });
+    kept.push(callback);
+    table[apiHeaderBytes / 8 + index] = BigInt(callback.ptr as number);
+  });
+  return { address: ptr(table), kept };
+}
+
+describe("a plugin that is no use", () => {
+  it.each([
+    [[1, 2], "speaks PJRT API 1.2"],
+    [[0, 3], "speaks PJRT API 0.3"],
+  ] as const)("of API version %j is refused with both versions named", (version, message) => {
+    const { address } = fakeTable(version, {});
+    expect(() => pluginAt("fake.so", address)).toThrow(NativeLibraryError);
+    expect(() => pluginAt("fake.so", address)).toThrow(message);
+  });
+  it("with a shorter table is refused", () => {
+    const { address } = fakeTable([0, 90], {}, 5 as number);
+    expect(() => pluginAt("fake.so", address)).toThrow("expected 0.54");
+  });
+  it.each([
+    [8, OutOfDeviceMemoryError, "RESOURCE_EXHAUSTED: no device memory left. Use a smaller batch"],
+    [13, EngineError, "INTERNAL: no device memory left"],
+  ] as const)("that fails with code %i gives a named error with its own words", (code, type, message) => {
+    const words = Buffer.from("no device memory left");
+    const { toArrayBuffer } = require("bun:ffi") as typeof import("bun:ffi");
+    const write = (address: number, offset: number, value: bigint): void =>
+      new DataView(toArrayBuffer(address as never, 0, offset + 8)).setBigUint64(offset, value, true);
+    const { address, kept } = fakeTable([0, 90], {
+      PJRT_Client_Create: () => 4096,
+      PJRT_Error_Message: (args) => {
+        write(args, 24, BigInt(ptr(words)));
+        write(args, 32, BigInt(words.length));
+        return 0;
+      },
+      PJRT_Error_GetCode: (args) => {
+        write(args, 24, BigInt(code));
+        return 0;
+      },
+    });
+    const plugin = pluginAt("fake.so", address);
+    expect(() => createClient(plugin)).toThrow(type);
+    expect(() => createClient(plugin)).toThrow(message);
+    expect(kept.length).toBeGreaterThan(0);
+  });
+  it("because it exports no GetPjrtApi is refused by name", () => {
+    const libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6", "/lib64/libc.so.6"].find(
+      (path) => existsSync(path),
+    );
+    if (!libc) return console.log("no libc.so.6 in a known place: nothing to refuse");
+    expect(() => openPlugin(libc)).toThrow(/cannot be used as a PJRT plugin: .*GetPjrtApi/s);
+  });
+  it("because none is installed names every place that was looked at", async () => {
+    await expect(startPjrt(discoverPlugin({ VIRTUAL_ENV: "/nowhere" }, "/"))).rejects.toThrow(
+      /no PJRT plugin was found.*pip install/s,
+    );
+  });
+});
+
+const plugin = process.env.BUNSEN_PJRT_PLUGIN;
+if (!plugin) console.log("BUNSEN_PJRT_PLUGIN is not set: no real plugin is run");
+
+describe.skipIf(!plugin)("a real plugin", () => {
+  it("runs eager ops and donated steps and leaves no buffer behind", async () => {
+    const runtime = await startPjrt(discoverPlugin());
+    await tf.setBackend(runtime.engine.backend);
+    expect([
+      ...tf
+        .matMul(
+          tf.tensor2d([
+            [1, 2],
+            [3, 4],
+          ]),
+          tf.tensor2d([
+            [0, 1],
+            [1, 0],
+          ]),
+        )
+        .dataSync(),
+    ]).toEqual([2, 1, 4, 3]);
+    const step = runtime.compile(
+      (state: { x: tf.Tensor; n: tf.Tensor }) => ({ x: tf.mul(state.x, 1.5), n: tf.add(state.n, 1) }),
+      { donate: [0] },
+    );
+    let state: { x: tf.Tensor; n: tf.Tensor } = { x: tf.ones([1000]), n: tf.scalar(0) };
+    state = await step(state);
+    const before = live.buffers;
+    for (let index = 0; index < 50; index++) state = await step(state);
+    expect(live.buffers).toBe(before);
+    expect(state.n.dataSync()[0]).toBe(51);
+    expect(state.x.dataSync()[999]! / 1.5 ** 51).toBeCloseTo(1, 4);
+    const executables = live.executables;
+    step.dispose();
+    expect(live.executables).toBe(executables - 1);
+  });
+  it("refuses a program with an error, not with a crash", async () => {
+    const client = createClient(openPlugin(plugin!));
+    const { compileProgram } = await import("#toolkit/tensor/runtimes/pjrt/buffers.ts");
+    await expect(compileProgram(client, {} as never, "module { nonsense }", "nonsense")).rejects.toThrow(EngineError);
+  });
+});
