@@ -62,11 +62,13 @@ function rephrase(code: number, message: string): string {
 
 const maxShown = 5;
 
-/** `2:7 Type 'number' is not assignable to type 'string'. (TS2322)`, one line for each problem. */
+/** `2:7 - type error TS2322: Type 'number' is not assignable to type 'string'.`, one line for each problem. */
 export function describeProblems(problems: readonly TypeProblem[]): string {
   const lines = problems
     .slice(0, maxShown)
-    .map(({ line, column, message, code }) => `${line}:${column} ${message.replace(/\n\s*/g, " ")} (${code})`);
+    .map(
+      ({ line, column, message, code }) => `${line}:${column} - type error ${code}: ${message.replace(/\n\s*/g, " ")}`,
+    );
   if (problems.length > maxShown) lines.push(`… and ${problems.length - maxShown} more`);
   return lines.join("\n");
 }

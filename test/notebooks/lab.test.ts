@@ -191,7 +191,7 @@ describe.skipIf(missing !== null)("JupyterLab in Chromium", () => {
   test("shows type errors as a warning, and runs the cell all the same", async () => {
     await run(8);
     await prompt(8, "[7]:");
-    await cell(8).getByText("1:7 Type 'string' is not assignable to type 'number'. (TS2322)").waitFor();
+    await cell(8).getByText("1:7 - type error TS2322: Type 'string' is not assignable to type 'number'.").waitFor();
     await cell(8).getByText("'alphabeta'").waitFor();
     await cell(8).scrollIntoViewIfNeeded();
     await screenshot("type-error");

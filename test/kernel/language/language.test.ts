@@ -165,7 +165,7 @@ describe("inspection", () => {
 describe("type errors", () => {
   test("are told in the cell's own lines", async () => {
     expect(await problems("const a = 1;\nconst 😀b: string = a;".replace("😀", ""))).toBe(
-      "2:7 Type 'number' is not assignable to type 'string'. (TS2322)",
+      "2:7 - type error TS2322: Type 'number' is not assignable to type 'string'.",
     );
     const [problem] = await language.diagnostics("/* 😀 */ const n: number = 'x';");
     expect(problem).toMatchObject({ line: 1, column: 15, endLine: 1, endColumn: 16 });
@@ -212,7 +212,7 @@ describe("type errors", () => {
   test("are shortened where there are many, and set by one variable", () => {
     const problem = { line: 1, column: 1, endLine: 1, endColumn: 2, code: "TS1", message: "m\n  n" };
     expect(describeProblems(new Array(7).fill(problem)).split("\n")).toEqual([
-      ...new Array(5).fill("1:1 m n (TS1)"),
+      ...new Array(5).fill("1:1 - type error TS1: m n"),
       "… and 2 more",
     ]);
     expect(["stop", "silent", "warn", "nonsense", undefined].map(typeErrorsSetting)).toEqual([
@@ -280,7 +280,7 @@ describe("a notebook's folder", () => {
         "toFixed",
       ]);
       expect(await problems("const n: number = null; const w: string = 1;", other)).toBe(
-        "1:31 Type 'number' is not assignable to type 'string'. (TS2322)",
+        "1:31 - type error TS2322: Type 'number' is not assignable to type 'string'.",
       );
     } finally {
       await other[Symbol.asyncDispose]();
