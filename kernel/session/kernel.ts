@@ -2,7 +2,7 @@
 // idle. What a request does is in handlers/; how bytes travel is in ../wire; cells run in the evaluator's process.
 
 import type { CreateEvaluator, Evaluator } from "../evaluator/port.ts";
-import type { Language, TypeErrors, TypeProblem } from "../language/contract.ts";
+import type { TypeErrors } from "../language/contract.ts";
 import type { ConnectionInfo } from "../protocol/connection-file.ts";
 import { createEnvelope } from "../protocol/envelope.ts";
 import { type Channel, type Content, flag, type Message } from "../protocol/messages.ts";
@@ -12,6 +12,7 @@ import type { Xpub } from "../wire/xpub.ts";
 import { handlers } from "./handlers.ts";
 import type { History } from "./history.ts";
 import { createInputs } from "./inputs.ts";
+import { createLanguageLink, type LanguageParts } from "./language-link.ts";
 import { createOutputs } from "./outputs.ts";
 import { createPublisher } from "./publisher.ts";
 import type { HandlerRow, IsComplete, Request, Session } from "./session.ts";
@@ -35,12 +36,6 @@ export interface KernelOptions {
   readonly exit: (status: number) => void;
 }
 
-/** The language room, loaded. */
-export interface LanguageParts {
-  readonly language: Language;
-  readonly describeProblems: (problems: readonly TypeProblem[]) => string;
-}
-
 export interface Kernel {
   /** The ports really bound (they differ from the file's where that says 0). */
   readonly connection: ConnectionInfo;
@@ -49,8 +44,6 @@ export interface Kernel {
   end(status: number): Promise<void>;
 }
 
-/** The language server is started so long after the first idle: what a front end asks at first comes before. Asked for earlier, it starts at once. */
-const languageStartDelayMs = 150;
 /** A client that reconnects asks within this time. */
 const evaluatorStartMs = 25;
 /** What a front end may wait for runtime values: types alone answer after that. */
@@ -129,47 +122,12 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
   // Whoever needs it learns of a failure; until then it must not end the process.
   evaluatorReady.catch((error: unknown) => warn(`the evaluator did not start: ${String(error)}`));
 
-  let language: Promise<Language> | null = null;
-  let languageNow: LanguageParts | null = null;
-  let languageTimer: ReturnType<typeof setTimeout> | null = null;
-  let cellsBeforeLanguage: string[] = [];
-  const startLanguage = (): Promise<Language> => {
-    if (languageTimer !== null) clearTimeout(languageTimer);
-    languageTimer = null;
-    language ??= options
-      .loadLanguage((line) => log("info", line))
-      .then((parts) => {
-        languageNow = parts;
-        for (const code of cellsBeforeLanguage) parts.language.cellEvaluated(code);
-        cellsBeforeLanguage = [];
-        return parts.language;
-      })
-      .catch((error: unknown) => {
-        language = null;
-        throw error;
-      });
-    return language;
-  };
-  const startLanguageSoon = (): void => {
-    if (languageTimer !== null || language !== null || ending) return;
-    languageTimer = setTimeout(() => {
-      startLanguage().then(
-        (started) => started.start(),
-        (error: unknown) => warn(`language: ${String(error)}`),
-      );
-    }, languageStartDelayMs);
-  };
-  // A child with another process id has another state: what earlier cells declared is gone.
-  let knownPid: number | null = null;
-  const noticeLostState = (): void => {
-    const pid = evaluator?.pid ?? null;
-    if (pid === null || pid === knownPid) return;
-    if (knownPid !== null) {
-      cellsBeforeLanguage = [];
-      languageNow?.language.stateLost();
-    }
-    knownPid = pid;
-  };
+  const language = createLanguageLink({
+    load: () => options.loadLanguage((line) => log("info", line)),
+    typeErrors: options.typeErrors,
+    evaluatorPid: () => evaluator?.pid ?? null,
+    log: warn,
+  });
 
   let history: Promise<History> | null = null;
   const unwritten: (readonly [key: string, line: number, code: string, result: string | null])[] = [];
@@ -192,7 +150,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
       firstReply.resolve();
       return evaluatorReady;
     },
-    language: startLanguage,
+    language: language.get,
     isComplete: async (code) => (await options.loadIsComplete())(code),
     history: openHistory,
     properties: (expression) => soon(evaluator?.properties(expression), []),
@@ -204,31 +162,9 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
         setTimeout(() => openHistory().catch((error: unknown) => warn(`history: ${String(error)}`)), 20);
       }
     },
-    codeRan(code) {
-      noticeLostState();
-      if (languageNow !== null) languageNow.language.cellEvaluated(code);
-      else cellsBeforeLanguage.push(code);
-    },
+    codeRan: language.codeRan,
     typeErrors: options.typeErrors,
-    typeProblems(code) {
-      if (options.typeErrors === "silent") return null;
-      const stops = options.typeErrors === "stop";
-      if (languageNow === null) {
-        // Where errors stop a cell, the first cell waits for the server too; a server that cannot start stops nothing.
-        return stops
-          ? startLanguage().then(
-              () => session.typeProblems(code),
-              () => null,
-            )
-          : null;
-      }
-      noticeLostState();
-      const { language: now, describeProblems } = languageNow;
-      const told = (problems: readonly TypeProblem[]): string | null =>
-        problems.length === 0 ? null : describeProblems(problems);
-      const problems = now.diagnostics(code, stops);
-      return problems instanceof Promise ? problems.then(told) : told(problems);
-    },
+    typeProblems: language.typeProblems,
     log: warn,
     shutDown: () => void end(0),
   };
@@ -274,7 +210,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     if (row.reply !== null) reply(request, row.reply, { status: "ok", ...content });
     publisher.status(header, "idle");
     firstReply.resolve();
-    startLanguageSoon();
+    if (!ending) language.startSoon();
     for (const each of aborted) abort(each);
     // Front ends show the state that came last: while a cell computes they shall go on showing busy.
     if (row.order === "at once") {
@@ -317,7 +253,6 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
   async function end(status: number): Promise<void> {
     if (ending) return;
     ending = true;
-    if (languageTimer !== null) clearTimeout(languageTimer);
     // First let the reply, and what is being published, out of this turn.
     await new Promise((resolve) => setImmediate(resolve));
     try {
@@ -329,7 +264,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     const pid = evaluator?.pid ?? null;
     const stopped = Promise.allSettled([
       evaluator?.[Symbol.asyncDispose](),
-      language?.then((started) => started[Symbol.asyncDispose]()),
+      language.dispose(),
       sockets.flushed(endMs),
     ]);
     await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, endMs))]);

@@ -76,7 +76,7 @@ export async function execute(session: Session, request: Request): Promise<Conte
 }
 
 /** What type errors are waited for before a cell runs; later ones are shown when they come. */
-const typeCheckMs = 100;
+const typeCheckMs = 60;
 const maxCheckedQueue = 100;
 
 /**
@@ -88,7 +88,7 @@ async function typeProblems(session: Session, cell: string, code: string): Promi
   if (answer === null || session.typeErrors === "stop") return answer;
   const show = (problems: string | null): void => {
     if (problems === null) return;
-    session.outputs.receive({ type: "stream", cell, name: "stderr", text: `\x1b[33m${problems}\x1b[39m\n` });
+    session.outputs.receive({ type: "stream", cell, name: "stderr", text: `${problems}\n` });
   };
   if (!(answer instanceof Promise)) {
     show(answer);
