@@ -46,12 +46,27 @@ export async function drawVega(
   const loader = vega.loader({ baseURL: pathToFileURL(`${process.cwd()}/`).href });
   const view = new vega.View(vega.parse(vegaSpec), { renderer: "none", loader, logger: logger as never });
   try {
-    const svg = await view.toSVG();
+    const svg = await within(drawMs, view.toSVG());
     if (problems.length > 0) throw new Error(problems.join("; "));
     const png = drawPng(svg, pixelRatio);
     return { svg, ...png };
   } finally {
     view.finalize();
+  }
+}
+
+/** Data may come from a server that does not answer; the front end gets the specification all the same. */
+const drawMs = 10_000;
+
+async function within<T>(milliseconds: number, work: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const late = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`its data did not come within ${milliseconds / 1000} s`)), milliseconds);
+  });
+  try {
+    return await Promise.race([work, late]);
+  } finally {
+    clearTimeout(timer);
   }
 }
 
