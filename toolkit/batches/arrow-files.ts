@@ -1,5 +1,6 @@
 // Arrow IPC files in the cache: written whole or not at all, read by mapping them into memory. Not about where their
 // rows come from.
+import { existsSync } from "node:fs";
 import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import {
@@ -10,8 +11,8 @@ import {
   Table,
   tableFromIPC,
 } from "apache-arrow";
-import { dataError, messageOf } from "./errors.ts";
-import { temporaryName } from "./files.ts";
+import { DataError, dataError, messageOf } from "./errors.ts";
+import { removeLeftovers, temporaryName, withLock } from "./files.ts";
 
 /** Writes batches as they come, so that memory holds one of them. Returns the rows written. */
 export async function writeArrow(
@@ -61,6 +62,40 @@ export function mapArrow(path: string): Table {
     return table;
   } catch (cause) {
     throw dataError({ file: path }, `not a readable Arrow IPC file: ${messageOf(cause)}.`, { cause });
+  }
+}
+
+/**
+ * The table of a cache file, which `make` writes where it is absent, or unreadable (a disk that filled up, a file that
+ * was tampered with): a cache is never a reason to fail. Other processes that want the same file wait.
+ */
+export async function cachedArrow(
+  path: string,
+  make: () => Promise<unknown>,
+  signal?: AbortSignal | undefined,
+): Promise<{ readonly table: Table; readonly made: boolean }> {
+  const present = readable(path);
+  if (present) return { table: present, made: false };
+  return withLock(
+    path,
+    async () => {
+      const meanwhile = readable(path);
+      if (meanwhile) return { table: meanwhile, made: false };
+      await removeLeftovers(path);
+      await make();
+      return { table: mapArrow(path), made: true };
+    },
+    { signal },
+  );
+}
+
+function readable(path: string): Table | null {
+  if (!existsSync(path)) return null;
+  try {
+    return mapArrow(path);
+  } catch (error) {
+    if (error instanceof DataError) return null;
+    throw error;
   }
 }
 

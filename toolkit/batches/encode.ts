@@ -1,15 +1,13 @@
 // Tables → token ids: rendered, encoded in parallel workers, kept as an Arrow file named by the hash of the texts and
 // of the tokenizer, so that nothing stale can be met. Batching is buckets.ts and mixture.ts.
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { Field, Int32, List, makeData, RecordBatch, Schema, Struct, Table } from "apache-arrow";
 import type { Example, Split } from "#datasets/contract.ts";
 import type { Tokenizer, TokenRows } from "#toolkit/tokenizers/index.ts";
-import { mapArrow, writeArrow } from "./arrow-files.ts";
+import { cachedArrow, writeArrow } from "./arrow-files.ts";
 import type { DatasetTable } from "./dataset-table.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError } from "./errors.ts";
-import { removeLeftovers, withLock } from "./files.ts";
 import { encodeInWorkers } from "./tokenizer-pool.ts";
 
 /** Changes when the files that older versions wrote must not be used again. */
@@ -95,15 +93,12 @@ export async function encodeDataset(
   if (options.cache ?? true) {
     const environment = options.environment ?? readEnvironment();
     const path = join(environment.cache, "tokens", fingerprint.slice(0, 2), `${fingerprint}.arrow`);
-    if (!existsSync(path))
-      await withLock(path, async () => {
-        if (existsSync(path)) return;
-        cached = false;
-        const batch = await build();
-        await removeLeftovers(path);
-        await writeArrow(path, batch.schema, [batch]);
-      });
-    stored = mapArrow(path);
+    const found = await cachedArrow(path, async () => {
+      const batch = await build();
+      await writeArrow(path, batch.schema, [batch]);
+    });
+    stored = found.table;
+    cached = !found.made;
   } else {
     cached = false;
     stored = new Table([await build()]);

@@ -26,6 +26,8 @@ export interface Promised {
   readonly etag: string | null;
   /** Content hash, where the ETag or the API gives one. */
   readonly hash: string | null;
+  /** ETag or date: what tells a plain mirror's file from a later one. */
+  readonly validator: string | null;
 }
 
 /** The commit behind a revision, by the hub's API; null where the server has no API. */
@@ -66,7 +68,15 @@ export async function promiseByApi(asked: Asked, revision: string, commit: strin
       `${asked.repo} has no file "${name}" at revision ${revision} (${commit}). Check the name, the config and the revision.`,
     );
   const hash = blobNameOf(info.lfs?.oid.replace(/^sha256:/, "") ?? info.oid ?? null);
-  return { url: resolveUrl(asked, commit, name), commit, plain: false, size: info.size, etag: hash, hash };
+  return {
+    url: resolveUrl(asked, commit, name),
+    commit,
+    plain: false,
+    size: info.size,
+    etag: hash,
+    hash,
+    validator: hash,
+  };
 }
 
 /** A file's promise by the headers of its resolve path. */
@@ -103,6 +113,7 @@ export async function promiseByHeaders(asked: Asked, revision: string, name: str
         size: sizeFrom(first, response),
         etag,
         hash: blobNameOf(etag),
+        validator: etag ?? response.headers.get("last-modified"),
       };
     },
     { ...asked.tuning, signal: asked.signal },

@@ -3,7 +3,7 @@
 // lie hub-cache.ts.
 import { createHash } from "node:crypto";
 import { mkdir, rename } from "node:fs/promises";
-import { dirname, join } from "node:path";
+import { basename, dirname, join } from "node:path";
 import { ChangedError, type DownloadOptions, type DownloadProgress, download, hashFile } from "./download.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { type DataWarning, HubError, messageOf } from "./errors.ts";
@@ -167,55 +167,37 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
   const label = `${cached.repo}/${name}`;
   inside(cached.folder, name);
   inside(cached.folder, revision);
-  const pins = await readPins(environment.lockFile);
-  const mirrorPins = await readPins(mirrorLock(environment));
-  const mirrorKey = pinKey(cached.repo, revision, name, environment.endpoint);
-  const pin = context.update ? undefined : pins[pinKey(cached.repo, revision, name)];
-  const mirrorPin = context.update ? undefined : mirrorPins[mirrorKey];
+  const pin = context.update ? undefined : (await readPins(environment.lockFile))[pinKey(cached.repo, revision, name)];
 
   // A pin, or a commit asked for by name, needs no network where the cache has it.
-  const known = mirrorPin ? standInOf(context) : (pin?.revision ?? (isCommit(revision) ? revision : null));
+  const known = pin?.revision ?? (isCommit(revision) ? revision : null);
   if (known !== null) {
     const path = await findInSnapshot(cached, known, name);
-    if (path !== null) return settle(context, name, path, known, mirrorPin !== undefined, mirrorPin ?? pin, false);
+    if (path !== null) return settle(context, name, path, { commit: known, plain: false, validator: null }, pin, false);
   }
-  if (environment.offline)
-    return fromCache(context, name, pin ?? mirrorPin, "offline (BUNSEN_OFFLINE, HF_HUB_OFFLINE)");
+  if (environment.offline) return fromCache(context, name, pin, "offline (BUNSEN_OFFLINE, HF_HUB_OFFLINE)");
 
-  let promised: Promised;
   try {
-    promised = await ask(context, name, pin);
-  } catch (error) {
-    if (!(error instanceof HubError) || error.code !== "unavailable") throw error;
-    return fromCache(context, name, pin ?? mirrorPin, error.message, error);
-  }
-  const present = await findInSnapshot(cached, promised.commit, name);
-  if (present !== null && !(promised.plain && context.update)) {
-    await remember(context, promised, pin);
-    return settle(context, name, present, promised.commit, promised.plain, promised.plain ? mirrorPin : pin, false);
-  }
-  const lock = join(
-    environment.hubCache,
-    ".locks",
-    cached.folder.slice(environment.hubCache.length + 1),
-    urlName(promised.url),
-  );
-  try {
+    const promised = await ask(context, name, pin);
+    const present = await freshCopy(context, name, promised);
+    if (present !== null) {
+      await remember(context, promised, pin);
+      return await settle(context, name, present, promised, pin, false);
+    }
+    const lock = join(environment.hubCache, ".locks", basename(cached.folder), urlName(promised.url));
     return await withLock(
       lock,
       async () => {
-        const meanwhile = await findInSnapshot(cached, promised.commit, name);
-        const expected = promised.plain ? mirrorPin : pin;
-        if (meanwhile !== null && !context.update)
-          return settle(context, name, meanwhile, promised.commit, promised.plain, expected, false);
-        const { path, commit } = await fetchInto(context, name, promised, pin);
-        return settle(context, name, path, commit, promised.plain, expected, true);
+        const meanwhile = await freshCopy(context, name, promised);
+        if (meanwhile !== null) return settle(context, name, meanwhile, promised, pin, false);
+        const fetched = await fetchInto(context, name, promised, pin);
+        return settle(context, name, fetched.path, fetched.promised, pin, true);
       },
       { signal: context.signal },
     );
   } catch (error) {
     if (!(error instanceof HubError) || error.code !== "unavailable") throw error;
-    return fromCache(context, name, pin ?? mirrorPin, error.message, error);
+    return fromCache(context, name, pin, error.message, error);
   }
 
   async function fetchInto(
@@ -223,7 +205,7 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
     name: string,
     first: Promised,
     pin: Pin | undefined,
-  ): Promise<{ path: string; commit: string }> {
+  ): Promise<{ path: string; promised: Promised }> {
     let promised = first;
     for (let round = 1; ; round++) {
       const target = blobPath(cached, promised.hash ?? urlName(promised.url));
@@ -247,11 +229,11 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
           await rename(arriving, final);
           const path = await linkSnapshot(cached, promised.commit, name, final);
           await remember(context, promised, pin);
-          return { path, commit: promised.commit };
+          return { path, promised };
         }
         const path = await linkSnapshot(cached, promised.commit, name, target);
         await remember(context, promised, pin);
-        return { path, commit: promised.commit };
+        return { path, promised };
       } catch (error) {
         if (!(error instanceof ChangedError)) throw error;
         if (round >= 3)
@@ -265,42 +247,61 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
   }
 }
 
+/** The cache's copy of what the server promises. A plain mirror's file may have changed under the same address. */
+async function freshCopy(context: Context, name: string, promised: Promised): Promise<string | null> {
+  const { environment, cached, revision } = context;
+  const path = await findInSnapshot(cached, promised.commit, name);
+  if (path === null || !promised.plain) return path;
+  const known = (await readPins(mirrorLock(environment)))[pinKey(cached.repo, revision, name, environment.endpoint)];
+  if (!known || context.update) return null;
+  const same = (promised.size ?? known.size) === known.size && promised.validator === (known.validator ?? null);
+  return same ? path : null;
+}
+
 /** The end of every way: checks the pin, or makes it. */
 async function settle(
   context: Context,
   name: string,
   path: string,
-  commit: string,
-  plain: boolean,
+  from: Pick<Promised, "commit" | "plain" | "validator">,
   pin: Pin | undefined,
   downloaded: boolean,
 ): Promise<HubFile> {
   const { environment, cached, revision } = context;
   const label = `${cached.repo}/${name}`;
   const size = Bun.file(path).size;
-  const behind = blobNameOf(await blobNameBehind(path));
-  const sha256 = behind?.length === 64 ? behind : (await hashFile(path, size)).sha256;
+  const sha256 = await hashOf(path, size);
+  const note = (file: string, key: string, added: Pin): void => {
+    context.pins.set(file, { ...context.pins.get(file), [key]: added });
+  };
+  if (from.plain) {
+    const file = mirrorLock(environment);
+    const key = pinKey(cached.repo, revision, name, environment.endpoint);
+    const before = (await readPins(file))[key];
+    const warn = (message: string): void => context.onWarning?.({ code: "lock", message });
+    const mirror = `${label} from the mirror ${environment.endpoint}`;
+    if (before && before.sha256 !== sha256)
+      warn(`${mirror} is not what it was (sha256 ${sha256}, before ${before.sha256}).`);
+    if (pin && pin.sha256 !== sha256)
+      warn(`${mirror} is not the file that datasets/lock.json pins (sha256 ${sha256}, pinned ${pin.sha256}).`);
+    if (downloaded || before?.sha256 !== sha256)
+      note(file, key, { revision: null, size, sha256, ...(from.validator ? { validator: from.validator } : {}) });
+    return { name, path, revision: null, sha256, downloaded };
+  }
   if (pin && (pin.size !== size || pin.sha256 !== sha256))
     throw new HubError(
       "changed",
       `${label}: pinned as ${pin.size} bytes, sha256 ${pin.sha256}, but this file has ${size} bytes, sha256 ${sha256}. ` +
-        `If the change is wanted, delete its entry in ${plain ? mirrorLock(environment) : environment.lockFile}; if not, delete ${path} and load again.`,
+        `If the change is wanted, delete its entry in ${environment.lockFile}; if not, delete ${path} and load again.`,
     );
-  if (plain) {
-    const official = (await readPins(environment.lockFile))[pinKey(cached.repo, revision, name)];
-    if (official && official.sha256 !== sha256)
-      context.onWarning?.({
-        code: "lock",
-        message: `${label} from the mirror ${environment.endpoint} is not the file that datasets/lock.json pins (sha256 ${sha256}, pinned ${official.sha256}).`,
-      });
-  }
-  if (!pin) {
-    const file = plain ? mirrorLock(environment) : environment.lockFile;
-    const key = pinKey(cached.repo, revision, name, plain ? environment.endpoint : undefined);
-    const pins = context.pins.get(file) ?? {};
-    context.pins.set(file, { ...pins, [key]: { revision: plain ? null : commit, size, sha256 } });
-  }
-  return { name, path, revision: plain ? null : commit, sha256, downloaded };
+  if (!pin) note(environment.lockFile, pinKey(cached.repo, revision, name), { revision: from.commit, size, sha256 });
+  return { name, path, revision: from.commit, sha256, downloaded };
+}
+
+/** A cached file's sha256: its blob's name, where that is one, else of its bytes. */
+async function hashOf(path: string, size: number): Promise<string> {
+  const behind = blobNameOf(await blobNameBehind(path));
+  return behind?.length === 64 ? behind : (await hashFile(path, size)).sha256;
 }
 
 /** Writes the pins of a call whose files are all there; a lock that cannot be written does not spoil the load. */
@@ -333,9 +334,7 @@ async function fromCache(
     );
   if (cause)
     context.onWarning?.({ code: "cached", message: `${cached.repo}/${name}: using the cached copy. ${reason}` });
-  const size = Bun.file(path).size;
-  const behind = blobNameOf(await blobNameBehind(path));
-  const sha256 = behind?.length === 64 ? behind : (await hashFile(path, size)).sha256;
+  const sha256 = await hashOf(path, Bun.file(path).size);
   if (pin && pin.sha256 !== sha256)
     throw new HubError(
       "changed",

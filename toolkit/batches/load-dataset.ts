@@ -6,12 +6,11 @@ import { join } from "node:path";
 import type { RecordBatch, Table } from "apache-arrow";
 import type { Dataset, Split, Variant } from "#datasets/contract.ts";
 import { findDataset, hubSplitOf, type ShotMode, shotRows, splitRows } from "#datasets/index.ts";
-import { mapArrow, writeArrow } from "./arrow-files.ts";
+import { cachedArrow, writeArrow } from "./arrow-files.ts";
 import { plain, recordBatch } from "./columns.ts";
 import { DatasetTable } from "./dataset-table.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError, type DataWarning, dataError } from "./errors.ts";
-import { removeLeftovers, withLock } from "./files.ts";
 import type { HubOptions } from "./hub.ts";
 import { findSource, type Source } from "./sources.ts";
 
@@ -132,36 +131,26 @@ async function fromFile(
   );
   const identity = digest(format, source.sha256, dataset.name, String(dataset.schema));
   const basePath = join(folder, `${hubSplit}-${identity}.arrow`);
-  if (!existsSync(basePath))
-    await withLock(
-      basePath,
-      async () => {
-        if (existsSync(basePath)) return;
-        await removeLeftovers(basePath);
-        await writeArrow(basePath, dataset.schema, verified(dataset, source));
-      },
-      { signal },
-    );
-  const base = mapArrow(basePath);
+  const { table: base } = await cachedArrow(
+    basePath,
+    () => writeArrow(basePath, dataset.schema, verified(dataset, source)),
+    signal,
+  );
   if (base.numRows === 0)
     throw dataError({ file: source.path }, `the ${hubSplit} split of ${dataset.name} is empty; expected rows.`);
   const found = { revision: source.revision, file: source.path };
   if (source.isSplit) return { table: base, fingerprint: identity, ...found };
   const rule = dataset.splitRule;
   const splitPath = join(folder, `${split}-${digest(identity, split, JSON.stringify(rule))}.arrow`);
-  if (existsSync(splitPath)) return { table: mapArrow(splitPath), fingerprint: digest(identity, split), ...found };
-  const { indices } = splitRows(rule, split, { [hubSplit]: base.numRows });
-  if (indices === null) return { table: base, fingerprint: identity, ...found };
-  await withLock(
+  const indices = (): Uint32Array | null => splitRows(rule, split, { [hubSplit]: base.numRows }).indices;
+  // A split that is in the cache needs no permutation: that of half a million rows takes a while.
+  if (!existsSync(splitPath) && indices() === null) return { table: base, fingerprint: identity, ...found };
+  const { table } = await cachedArrow(
     splitPath,
-    async () => {
-      if (existsSync(splitPath)) return;
-      await removeLeftovers(splitPath);
-      await writeArrow(splitPath, dataset.schema, taken(base, indices, source.path));
-    },
-    { signal },
+    () => writeArrow(splitPath, dataset.schema, taken(base, indices()!, source.path)),
+    signal,
   );
-  return { table: mapArrow(splitPath), fingerprint: digest(identity, split), ...found };
+  return { table, fingerprint: digest(identity, split), ...found };
 }
 
 /** The source's batches, each row tried with the template, so that a bad file is refused before it is cached. */

@@ -9,6 +9,8 @@ export interface Pin {
   readonly revision: string | null;
   readonly size: number;
   readonly sha256: string;
+  /** Of a plain mirror: the ETag or date by which its file is known again. */
+  readonly validator?: string;
 }
 
 export type Pins = Readonly<Record<string, Pin>>;

@@ -1,5 +1,5 @@
 // loadDataset from the hub, from folders and from files of one's own; the cache behind it; what it says of wrong data.
-import { copyFile, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Field, Float32, Int32, Int64, makeData, RecordBatch, Schema, Struct, Table, Utf8 } from "apache-arrow";
@@ -223,6 +223,19 @@ describe("files of one's own", () => {
     expect([validation.numRows, test.numRows]).toEqual([4, 5]);
     const order = randperm(9, 42);
     expect(validation.row(0)).toEqual({ sentence1: `a${order[0]}`, sentence2: "b", label: 0, idx: order[0] });
+  });
+
+  it("are read anew where the cache has been damaged", async () => {
+    await writeFile(join(folder, "train.csv"), "text,label\nfine,good\n");
+    const first = (await load(mine, { from: folder })).render();
+    const cache = join(folder, "bunsen/arrow/my-reviews");
+    const [name] = await readdir(cache);
+    const whole = await readFile(join(cache, name!));
+    for (const damaged of [new Uint8Array(), whole.subarray(0, whole.length - 30), Buffer.from("nonsense")]) {
+      await rm(join(cache, name!));
+      await writeFile(join(cache, name!), damaged);
+      expect((await load(mine, { from: folder })).render()).toEqual(first);
+    }
   });
 
   it("leave nothing behind of a load that was killed", async () => {
