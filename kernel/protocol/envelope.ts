@@ -106,12 +106,20 @@ export function createEnvelope(options: EnvelopeOptions): Envelope {
 
 const partNames = ["header", "parent_header", "metadata", "content"] as const;
 
-/** JSON that every client can read: a bigint, which JSON cannot carry, becomes its digits. */
+/** JSON that every client can read: a bigint, which JSON cannot carry, becomes its digits; an object inside itself a word. */
 function stringify(value: unknown): string {
   try {
     return JSON.stringify(value);
   } catch {
-    return JSON.stringify(value, (_key, part: unknown) => (typeof part === "bigint" ? part.toString() : part));
+    const ancestors: unknown[] = [];
+    return JSON.stringify(value, function (this: unknown, _key, part: unknown) {
+      if (typeof part === "bigint") return part.toString();
+      if (typeof part !== "object" || part === null) return part;
+      while (ancestors.length > 0 && ancestors.at(-1) !== this) ancestors.pop();
+      if (ancestors.includes(part)) return "[Circular]";
+      ancestors.push(part);
+      return part;
+    });
   }
 }
 

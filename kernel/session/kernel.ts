@@ -204,6 +204,12 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
       content = handled instanceof Promise ? await handled : handled;
     } catch (error) {
       content = failure(error);
+      if (header.msg_type === "execute_request") {
+        // Not the cell's fault but the kernel's: it still has to be seen where cells' errors are.
+        const { ename, evalue, traceback } = content;
+        publisher.publish(header, "error", { ename, evalue, traceback });
+        content = { ...content, execution_count: request.shell.executionCount, user_expressions: {}, payload: [] };
+      }
       warn(`${header.msg_type}: ${String(content.evalue)}`);
     }
     const aborted = content.status === "error" ? await behind(request) : [];

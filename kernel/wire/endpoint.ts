@@ -71,6 +71,8 @@ const joinedBytes = 256 * 1024;
 /** A peer must finish its handshake within this time: a port scanner holds no descriptor for longer. */
 const handshakeTimeoutMs = 30_000;
 
+const keepAliveMs = 60_000;
+
 /** More connections than any real use of one notebook; it bounds what strangers on a shared machine can open. */
 const maxPeers = 512;
 
@@ -260,6 +262,8 @@ export function bindEndpoint(options: EndpointOptions, role: EndpointRole): Endp
         return;
       }
       connection.setNoDelay?.(true);
+      // A peer whose machine vanished says no goodbye; it is noticed after some minutes.
+      connection.setKeepAlive?.(true, keepAliveMs);
       connection.data = connect(connection);
     },
     data(connection, bytes) {

@@ -185,6 +185,22 @@ class Life(unittest.TestCase):
         finally:
             stop(km, kc)
 
+    def test_type_errors(self):
+        """BUNSEN_TYPE_ERRORS: `stop` makes a type error the cell's error, `silent` says nothing"""
+        for setting, status in (("stop", "error"), ("silent", "ok")):
+            km, kc = start(env={**os.environ, "BUNSEN_TYPE_ERRORS": setting})
+            try:
+                ask(kc, "shell", "complete_request", {"code": "Math.clz", "cursor_pos": 8})
+                result = execute(kc, "const wrong: string = 3; console.log('ran')")
+                self.assertEqual(result.content["status"], status)
+                self.assertEqual(result.stream("stderr"), "")
+                if setting == "stop":
+                    self.assertEqual(result.error["ename"], "TypeCheckError")
+                    self.assertIn("TS2322", result.error["evalue"])
+                self.assertEqual(result.stream(), "" if setting == "stop" else "ran\n")
+            finally:
+                stop(km, kc)
+
     def test_folder(self):
         """cells run in the folder where the kernel was started"""
         with tempfile.TemporaryDirectory() as folder:

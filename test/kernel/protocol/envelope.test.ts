@@ -102,6 +102,17 @@ test("a bigint in a content goes out as its digits", () => {
   expect(new TextDecoder().decode(out[5])).toBe('{"big":"1180591620717411303424"}');
 });
 
+test("an object inside itself does not stop a message; one that is there twice is there twice", () => {
+  const loop: Record<string, unknown> = { a: 1 };
+  loop.self = loop;
+  const twice = { b: 2 };
+  const { frames: out } = open().encode({ type: "comm_msg", parent: null, content: { loop, list: [twice, twice] } });
+  expect(JSON.parse(new TextDecoder().decode(out[5]))).toEqual({
+    loop: { a: 1, self: "[Circular]" },
+    list: [{ b: 2 }, { b: 2 }],
+  });
+});
+
 test.each(digests)("hmac-%s equals node:crypto's", (name) => {
   const signed = createSigner(key, name).sign([bytes("a"), bytes("b")]);
   expect(new TextDecoder().decode(signed)).toBe(createHmac(name, key).update("ab").digest("hex"));

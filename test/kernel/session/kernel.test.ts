@@ -166,8 +166,10 @@ test("kernel_info is answered before the evaluator is loaded", async () => {
 test("an evaluator that cannot be loaded is an error of each cell, not of the kernel", async () => {
   const each = await start({ loadEvaluator: () => Promise.reject(new Error("no such file")) });
   const front = await each.connect();
-  const failed = await front.reply(execute(front, "result 1"));
-  expect(failed.content).toMatchObject({ status: "error", evalue: "no such file" });
+  const cell = execute(front, "result 1");
+  const failed = await front.reply(cell);
+  expect(failed.content).toMatchObject({ status: "error", evalue: "no such file", execution_count: 1 });
+  expect(kinds(await front.until(cell))).toEqual(["busy", "execute_input", "error", "idle"]);
   expect((await front.reply(front.send("kernel_info_request"))).content.status).toBe("ok");
 });
 
