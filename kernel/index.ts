@@ -3,6 +3,7 @@
 // as text. How values look is display/'s; sockets, messages and prompts' methods are not known here.
 import { type MimeBundle, normaliseData } from "./display/bundle.ts";
 import { formatValue } from "./display/format.ts";
+import { createLatestOnly } from "./display/latest.ts";
 import { createProgress, type ProgressFunction } from "./display/progress.ts";
 import { type ProgressState, progressBundle, progressText } from "./display/progress-bar.ts";
 import { displaySymbol } from "./display/symbol.ts";
@@ -55,7 +56,7 @@ export interface Displayed extends Promise<void> {
 
 /**
  * Shows a value in the calling cell. Most values are shown before it returns; plots, JSX and images take a moment: await
- * it where the order of outputs matters.
+ * it where the order of outputs matters. Of updates that come faster than they can be drawn, the newest is shown.
  *
  * @throws {TypeError} for `update` without `displayId`, or a raw bundle that is none.
  */
@@ -63,16 +64,19 @@ export function display(value: unknown, options: DisplayOptions = {}): Displayed
   if (options.update === true && options.displayId === undefined) {
     throw new TypeError("display(…, { update: true }) needs the displayId of the output to change.");
   }
-  const bundle = options.raw === true ? rawBundle(value) : formatValue(value);
-  if (!(bundle instanceof Promise)) {
-    publish(bundle.data, bundle.metadata, options);
-    return shownAsNothing(Promise.resolve());
-  }
-  const work = bundle.then(({ data, metadata }) => publish(data, metadata, options));
+  const show = (): void | Promise<void> => {
+    const bundle = options.raw === true ? rawBundle(value) : formatValue(value);
+    if (bundle instanceof Promise) return bundle.then(({ data, metadata }) => publish(data, metadata, options));
+    return publish(bundle.data, bundle.metadata, options);
+  };
+  const work = options.displayId === undefined ? show() : latestOnly.run(options.displayId, show);
+  if (work === undefined) return shownAsNothing(Promise.resolve());
   kernelRuntime()?.waitFor?.(work);
   // A promise of the caller's own: waiting for the other must not hide a failure that nobody awaits.
   return shownAsNothing(work.then(() => undefined));
 }
+
+const latestOnly = createLatestOnly();
 
 /** Changes what is shown under a display id: `display(value, { displayId, update: true })`. */
 export function update(

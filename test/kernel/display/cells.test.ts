@@ -70,6 +70,33 @@ describe("display", () => {
     expect(shown[kernel.displaySymbol]()).toEqual({});
   });
 
+  test("shows the newest of the updates that come faster than they can be drawn, and never an old one last", async () => {
+    const calls = record();
+    const slow = (text: string): object => ({
+      [Symbol.for("Jupyter.display")]: () => new Promise((done) => setTimeout(() => done({ "text/plain": text }), 5)),
+    });
+    const first = kernel.display(slow("0"), { displayId: "live" });
+    const rest = [1, 2, 3].map((step) => kernel.update("live", slow(String(step))));
+    rest.push(kernel.update("live", "plain"));
+    await Promise.all([first, ...rest]);
+    await kernel.update("live", slow("after"));
+    const published = calls.filter(([name]) => name !== "waitFor");
+    expect(published.map(([name, output]) => [name, (output as { data: Data }).data["text/plain"]])).toEqual([
+      ["display", "0"],
+      ["updateDisplay", "'plain'"],
+      ["updateDisplay", "after"],
+    ]);
+    const failing = kernel.update("live", {
+      [Symbol.for("Jupyter.display")]: async () => {
+        throw new Error("mine");
+      },
+    });
+    const behind = kernel.update("live", "behind");
+    await expect(failing).rejects.toThrow("mine");
+    await behind;
+    expect(lastData(calls.filter(([name]) => name === "updateDisplay"))["text/plain"]).toBe("'behind'");
+  });
+
   test("prints text outside a kernel", () => {
     const lines: unknown[] = [];
     const log = console.log;
