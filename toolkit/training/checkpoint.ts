@@ -95,6 +95,34 @@ export async function saveCheckpoint(
   return folder;
 }
 
+/** Writes a tree of tensors under the dotted paths of its leaves, atomically. */
+export async function saveState(path: string, tree: object, metadata: Readonly<Record<string, string>>): Promise<void> {
+  const tensors: Record<string, Named[string]> = {};
+  treeMap(tree as never, (leaf, name) => {
+    tensors[name] = leaf;
+    return leaf;
+  });
+  writeSafetensors(path, await fromTensors(tensors), metadata);
+}
+
+/** What `saveState` wrote, in the structure of `like`. @throws Error naming what is missing or of another shape */
+export function loadState<T extends object>(
+  path: string,
+  like: T,
+): { readonly tree: T; readonly metadata: Readonly<Record<string, string>> } {
+  const file = openSafetensors(path);
+  const tree = treeMap(like as never, (leaf: Named[string], name: string) => {
+    const info = file.tensors.get(name);
+    if (info === undefined || info.shape.join() !== leaf.shape.join()) {
+      throw new Error(
+        `${path}: expected ${name} of shape [${leaf.shape}], got ${info === undefined ? "none" : `[${info.shape}]`}; remove the file to start anew.`,
+      );
+    }
+    return toTensor(file.read(name));
+  });
+  return { tree: tree as T, metadata: file.metadata };
+}
+
 /** Complete checkpoints of a run, oldest first. Folders that cannot be read are no checkpoints. */
 export function listCheckpoints(run: string): CheckpointPaths[] {
   const root = folderOf(run);

@@ -79,6 +79,8 @@ export interface Distillation {
   readonly teacherMethod: string;
   readonly teacherSteps: number | null;
   readonly teacherLearningRateScale: number | null;
+  /** Folder of the teachers' runs, so that several source runs share them; null: `teachers` in the run's own folder. */
+  readonly teacherFolder: string | null;
 }
 
 export interface SamplingConfig {
@@ -286,6 +288,7 @@ const distillation: Readonly<Record<string, FieldRule>> = {
   teacherMethod: text("prompt-tuning"),
   teacherSteps: orNull(integer(undefined, 1)),
   teacherLearningRateScale: orNull(number(1, 0, true)),
+  teacherFolder: orNull(text()),
 };
 
 const sampling: Readonly<Record<string, FieldRule>> = {

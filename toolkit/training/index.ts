@@ -14,5 +14,6 @@ export type { TrainEvent } from "./contract.ts";
 export { TrainingError } from "./errors.ts";
 export { createPredictor, evaluate, type Predictor } from "./evaluate.ts";
 export { resolveRun, type TrainOptions, train } from "./loop.ts";
+export { type PretrainEvent, type PretrainOptions, pretrain } from "./pretrain.ts";
 export { type RunResult, readResult } from "./result.ts";
 export { type LogRow, logRows, readRunLog } from "./run-log.ts";

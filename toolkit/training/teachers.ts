@@ -25,7 +25,7 @@ export function teacherConfig(config: SourceConfig, task: string, promptLength: 
   return {
     ...common,
     stage: "single",
-    run: join(config.run, "teachers", folderName(task)),
+    run: join(distillation.teacherFolder ?? join(config.run, "teachers"), folderName(task)),
     tasks: [task],
     method: distillation.teacherMethod,
     options: {

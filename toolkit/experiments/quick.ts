@@ -1,0 +1,90 @@
+// The quick study: do the paper's claims hold at a scale that two cores finish?
+//
+//   command   bunsen sweep quick            (needs the hub's GLUE files: BUNSEN_HUB or the network)
+//   expected  no published number: a T5 of this size is far below any. What is looked at is the order of the methods.
+//   time      at most 60 minutes on two quiet cores with the native engine; it goes on where it was broken off
+//
+// Backbone: a T5 v1.0 of 2 M parameters, pretrained here by span corruption on the training splits of the six GLUE
+// sets named below, nothing task-specific. Sources SST-2, CoLA, MRPC; targets RTE, STS-B; k = 16 and full; 3 seeds; the
+// same steps, batch and learning-rate grid for every method, chosen on validation.
+import type { PretrainOptions } from "#toolkit/training/index.ts";
+import type { Study } from "./study.ts";
+
+/** Text of these training splits is what the backbone is pretrained on. */
+export const quickText: readonly string[] = ["glue/sst2", "glue/cola", "glue/mrpc", "glue/rte", "glue/stsb"];
+
+export const quickModel: PretrainOptions["model"] = {
+  hiddenSize: 128,
+  headSize: 32,
+  numHeads: 4,
+  feedForwardSize: 512,
+  numEncoderLayers: 3,
+  numDecoderLayers: 3,
+  relativeAttentionNumBuckets: 32,
+  relativeAttentionMaxDistance: 128,
+  dropoutRate: 0,
+  layerNormEpsilon: 1e-6,
+  gated: false,
+  activation: "relu",
+  scaleDecoderOutputs: true,
+  padTokenId: 0,
+  eosTokenId: 1,
+  decoderStartTokenId: 0,
+};
+
+export const quickPretraining: Omit<PretrainOptions, "folder" | "texts"> = {
+  model: quickModel,
+  pieces: 6000,
+  steps: 2000,
+  batchSize: 32,
+  inputLength: 64,
+  labelLength: 24,
+  learningRate: 3e-3,
+  seed: 1,
+};
+
+/** The study itself; `model` is the folder that pretraining fills, or a real T5's. */
+export function quickStudy(folder: string, model: string, engine: string): Study {
+  return {
+    folder,
+    model,
+    sourceTasks: ["glue/sst2", "glue/cola", "glue/mrpc"],
+    targets: ["glue/rte", "glue/stsb"],
+    sources: [
+      { name: "mpt", method: "mpt", distillation: 0.9 },
+      { name: "mpt-without-distillation", method: "mpt", distillation: 0 },
+      { name: "mpt-without-decomposition", method: "mpt", options: { decomposition: false }, distillation: 0.9 },
+    ],
+    methods: [
+      { label: "full fine-tuning", method: "full-fine-tuning", options: {} },
+      { label: "prompt tuning", method: "prompt-tuning" },
+      { label: "SPoT", method: "spot", from: "teachers" },
+      { label: "ATTEMPT", method: "attempt", from: "teachers" },
+      { label: "LoRA", method: "lora", options: {} },
+      { label: "MPT", method: "mpt", from: "mpt" },
+      { label: "MPT without distillation", method: "mpt", from: "mpt-without-distillation" },
+      {
+        label: "MPT without decomposition",
+        method: "mpt",
+        from: "mpt-without-decomposition",
+        options: { numVirtualTokens: 20, decomposition: false },
+      },
+    ],
+    shots: [16, null],
+    seeds: [1, 2, 3],
+    rates: [0.3, 1, 3],
+    numVirtualTokens: 20,
+    sourceSteps: 300,
+    teacherSteps: 200,
+    targetSteps: 100,
+    common: {
+      engine,
+      batchSize: 16,
+      maxInputLength: 96,
+      evaluationExamples: 256,
+      evaluationBatchSize: 64,
+      maxNewTokens: 6,
+      checkpointEvery: 1000,
+    },
+  };
+}
