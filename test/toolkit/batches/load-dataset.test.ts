@@ -314,9 +314,9 @@ describe("a table of MNLI's size", () => {
       new Field("label", new Int64(), true),
       new Field("idx", new Int32(), true),
     ]);
-    const text = (bytes: number, seed: number): ReturnType<typeof makeData> => {
+    const text = (bytes: number, letter: number): ReturnType<typeof makeData> => {
       const offsets = Int32Array.from({ length: rows + 1 }, (_, i) => i * bytes);
-      const data = new Uint8Array(rows * bytes).map((_, i) => 97 + ((i * seed) % 26));
+      const data = new Uint8Array(rows * bytes).fill(letter);
       return makeData({ type: new Utf8(), length: rows, nullCount: 0, valueOffsets: offsets, data });
     };
     const batch = new RecordBatch(
@@ -326,8 +326,8 @@ describe("a table of MNLI's size", () => {
         length: rows,
         nullCount: 0,
         children: [
-          text(110, 7),
-          text(55, 11),
+          text(110, 97),
+          text(55, 98),
           makeData({ type: new Int64(), data: BigInt64Array.from({ length: rows }, (_, i) => BigInt(i % 3)) }),
           makeData({ type: new Int32(), data: Int32Array.from({ length: rows }, (_, i) => i) }),
         ],
