@@ -31,7 +31,7 @@ async function main(args: readonly string[]): Promise<number | null> {
     case "status":
       return (await import("./install/command.ts")).installCommand(command, rest, (line) => console.log(line));
     case "--version":
-      console.log((await import("../package.json", { with: { type: "json" } })).default.version);
+      console.log((await import("bunsen/package.json", { with: { type: "json" } })).default.version);
       return 0;
     case "--help":
     case "-h":
@@ -87,7 +87,6 @@ async function run(args: readonly string[]): Promise<void> {
       return { language: createLanguage({ cwd, onLog }), describeProblems };
     },
     typeErrors: typeErrors(process.env.BUNSEN_TYPE_ERRORS),
-    loadIsComplete: async () => (await import("./syntax/is-complete.ts")).isComplete,
     async openHistory() {
       const { historyPath, openHistory } = await import("./session/history.ts");
       const file = historyPath(process.env);

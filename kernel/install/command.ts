@@ -1,6 +1,6 @@
 // install, uninstall and status as a user types them: options in, lines out. The work is in kernelspec.ts and paths.ts.
 
-import bunsen from "../../package.json" with { type: "json" };
+import bunsen from "bunsen/package.json" with { type: "json" };
 import { findKernelspecs, missingFiles, projectFolder, removeKernelspec, writeKernelspec } from "./kernelspec.ts";
 import { kernelsFolder, type Scope, searchedFolders } from "./paths.ts";
 

@@ -15,7 +15,7 @@ import { createInputs } from "./inputs.ts";
 import { createLanguageLink, type LanguageParts } from "./language-link.ts";
 import { createOutputs } from "./outputs.ts";
 import { createPublisher } from "./publisher.ts";
-import type { HandlerRow, IsComplete, Request, Session } from "./session.ts";
+import type { HandlerRow, Request, Session } from "./session.ts";
 import { createShells, type Shell } from "./shells.ts";
 import { bindSockets } from "./sockets.ts";
 
@@ -30,7 +30,6 @@ export interface KernelOptions {
   readonly loadLanguage: (log: (line: string) => void) => Promise<LanguageParts>;
   /** What becomes of a cell's type errors. */
   readonly typeErrors: TypeErrors;
-  readonly loadIsComplete: () => Promise<(code: string) => IsComplete>;
   readonly openHistory: () => Promise<History>;
   /** Called when everything is written and closed; ends the process. */
   readonly exit: (status: number) => void;
@@ -151,7 +150,6 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
       return evaluatorReady;
     },
     language: language.get,
-    isComplete: async (code) => (await options.loadIsComplete())(code),
     history: openHistory,
     properties: (expression) => soon(evaluator?.properties(expression), []),
     inspectValue: (expression) => soon(evaluator?.inspect(expression), null),

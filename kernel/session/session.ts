@@ -11,11 +11,6 @@ import type { Outputs } from "./outputs.ts";
 import type { Publisher } from "./publisher.ts";
 import type { Shell, Shells } from "./shells.ts";
 
-export interface IsComplete {
-  readonly status: "complete" | "incomplete" | "invalid" | "unknown";
-  readonly indent?: string;
-}
-
 /** A request on its way: the message, the channel it came by and the shell (main or subshell) that it is for. */
 export interface Request {
   readonly channel: Channel;
@@ -47,7 +42,6 @@ export interface Session {
   /** The heavy parts are loaded when first asked for, never before the first kernel_info_reply. */
   readonly evaluator: () => Promise<Evaluator>;
   readonly language: () => Promise<Language>;
-  readonly isComplete: (code: string) => Promise<IsComplete>;
   readonly history: () => Promise<History>;
   readonly log: (line: string) => void;
   /** Ends the process after the reply to the current request has been written. */

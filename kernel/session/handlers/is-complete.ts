@@ -3,8 +3,9 @@
 import { type Content, text } from "../../protocol/messages.ts";
 import type { Request, Session } from "../session.ts";
 
-export async function isComplete(session: Session, request: Request): Promise<Content> {
-  const { status, indent } = await session.isComplete(text(request.message.content, "code"));
+export async function isComplete(_session: Session, request: Request): Promise<Content> {
+  const { isComplete: judge } = await import("../../syntax/is-complete.ts");
+  const { status, indent } = judge(text(request.message.content, "code"));
   // `indent` only belongs to an incomplete text.
   return status === "incomplete" ? { status, indent: indent ?? "" } : { status };
 }

@@ -1,7 +1,7 @@
 // kernel_info_request: who this kernel is. It must answer before anything heavy is loaded.
 
+import bunsen from "bunsen/package.json" with { type: "json" };
 import typescript from "typescript/package.json" with { type: "json" };
-import bunsen from "../../../package.json" with { type: "json" };
 import { type Content, protocolVersion } from "../../protocol/messages.ts";
 
 /** JupyterLab finds the highlighter by `codemirror_mode`, nbconvert the lexer by `pygments_lexer`. */

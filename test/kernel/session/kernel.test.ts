@@ -70,7 +70,6 @@ async function start(more: Partial<KernelOptions> = {}): Promise<Running> {
     },
     loadLanguage: () => Promise.reject(new Error("no language server in this test")),
     typeErrors: "warn",
-    loadIsComplete: async () => (code) => ({ status: code.endsWith("(") ? "incomplete" : "complete", indent: "  " }),
     openHistory: async () => openHistory(":memory:"),
     exit,
     ...more,
