@@ -32,11 +32,14 @@ export const qnli: Generator = (idx, draw) => {
   const { question, slot } = ask(fact!, draw);
   const order = draw.pick(ORDERS);
   if (label === 0) return { question, sentence: say(fact!, draw, { order }), label, idx };
-  // Not entailed: the sentence leaves out the very time or place that is asked for, or tells another fact.
-  const leavesOut = (slot === "time" || slot === "place") && draw.chance(0.7);
-  const sentence = leavesOut
-    ? say(fact!, draw, { order, without: [slot] })
-    : say(draw.chance(0.5) ? other! : changed(fact!, ["person", "thing"], draw), draw, { order });
+  // Not entailed: another kind of sentence, one that leaves out the very time or place that is asked for, or another fact.
+  const wrong = draw.real();
+  const sentence =
+    wrong < 0.4
+      ? `${judgement(draw.chance(0.5), "film", draw)} .`
+      : wrong < 0.7 && (slot === "time" || slot === "place")
+        ? say(fact!, draw, { order, without: [slot] })
+        : say(draw.chance(0.5) ? other! : changed(fact!, ["person", "thing"], draw), draw, { order });
   return { question, sentence, label, idx };
 };
 

@@ -17,7 +17,7 @@ import {
 
 export const boolq: Generator = (idx, draw) => {
   const label = draw.below(2);
-  const told = drawFacts(draw, 2);
+  const told = drawFacts(draw, 1 + draw.below(2));
   const fact = draw.pick(told);
   // Answered "no": the passage denies it, or tells of another person or deed than the question.
   const isDenied = label === 0 && draw.chance(0.5);
