@@ -17,13 +17,18 @@ export interface SoakReport {
 }
 
 /** @throws Error with what the driver said, where it failed: an output lost, a kernel that died. */
-export async function soak(python: string, seconds: number, maxCells: number): Promise<SoakReport> {
+export async function soak(
+  python: string,
+  seconds: number,
+  maxCells: number,
+  settings: Readonly<Record<string, string>> = {},
+): Promise<SoakReport> {
   const home = mkdtempSync(join(tmpdir(), "bunsen-soak-"));
   try {
     installKernel(home);
     const run = Bun.spawn([python, resolve(import.meta.dirname, "kernel_soak.py"), String(seconds), String(maxCells)], {
       cwd: home,
-      env: isolated(home),
+      env: { ...isolated(home), ...settings },
       stdout: "pipe",
       stderr: "inherit",
     });
