@@ -8,7 +8,7 @@ import {
   RecordBatchFileWriter,
   RecordBatchReader,
   type Schema,
-  Table,
+  type Table,
   tableFromIPC,
 } from "apache-arrow";
 import { DataError, dataError, messageOf } from "./errors.ts";
@@ -102,9 +102,4 @@ function readable(path: string): Table | null {
 /** Record batches of a foreign Arrow file. */
 export function* readArrow(path: string): Generator<RecordBatch> {
   yield* RecordBatchReader.from(Bun.mmap(path)) as Iterable<RecordBatch>;
-}
-
-/** A table of the given batches, of the schema even when there are none. */
-export function tableOf(schema: Schema, batches: readonly RecordBatch[]): Table {
-  return new Table(schema, [...batches]);
 }

@@ -1,18 +1,6 @@
 // Values of any file → Arrow columns of a declared schema, every value checked: the one place where outside data become
 // typed. Not a reader of any format, and not a writer of files.
-import {
-  type Data,
-  DataType,
-  type Field,
-  type Int,
-  makeBuilder,
-  makeData,
-  RecordBatch,
-  type Schema,
-  Struct,
-  Utf8,
-  Vector,
-} from "apache-arrow";
+import { type Data, DataType, type Int, makeBuilder, makeData, RecordBatch, type Schema, Struct } from "apache-arrow";
 import { dataError, type Place } from "./errors.ts";
 
 /** A string whose bytes are no UTF-8: kept as such until its row is known. */
@@ -32,12 +20,6 @@ export function decodeUtf8(bytes: Uint8Array): string | InvalidUtf8 {
   } catch {
     return new InvalidUtf8(bytes.slice(0, 16));
   }
-}
-
-/** Values of one column, from row `firstRow` of `file` on. */
-export interface ColumnValues {
-  readonly field: Field;
-  readonly values: ArrayLike<unknown>;
 }
 
 /**
@@ -74,7 +56,7 @@ function checked(value: unknown, type: DataType, nullable: boolean, place: Place
     if (nullable) return null;
     throw dataError(place, `expected ${type}, but there is no value.`);
   }
-  if (type instanceof Utf8) {
+  if (DataType.isUtf8(type)) {
     if (typeof value === "string") return value;
     if (value instanceof InvalidUtf8)
       throw dataError(place, `the text is not valid UTF-8 (begins ${hex(value.bytes)}).`);
@@ -157,10 +139,14 @@ export function plain(value: unknown): unknown {
     return value >= Number.MIN_SAFE_INTEGER && value <= Number.MAX_SAFE_INTEGER ? Number(value) : value;
   if (typeof value !== "object") return value;
   if (ArrayBuffer.isView(value)) return Array.from(value as unknown as ArrayLike<unknown>, plain);
-  if (value instanceof Vector || Array.isArray(value)) return Array.from(value as Iterable<unknown>, plain);
-  // A struct's row is a proxy that knows its fields alone: `in` would not find its methods.
-  const { toJSON } = value as { toJSON?: () => Record<string, unknown> };
-  if (typeof toJSON === "function" && !(value instanceof Date))
-    return Object.fromEntries(Object.entries(toJSON.call(value)).map(([key, inner]) => [key, plain(inner)]));
+  if (Array.isArray(value)) return value.map(plain);
+  // A struct's row is a proxy that knows its fields alone: `in` would not find its methods. A list's value is a vector,
+  // perhaps of another copy of the library: `instanceof` would not know it.
+  const { toJSON } = value as { toJSON?: () => unknown };
+  if (typeof toJSON === "function" && !(value instanceof Date)) {
+    const json = toJSON.call(value);
+    if (Array.isArray(json)) return json.map(plain);
+    return Object.fromEntries(Object.entries(json as object).map(([key, inner]) => [key, plain(inner)]));
+  }
   return value;
 }
