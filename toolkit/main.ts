@@ -1,7 +1,8 @@
 #!/usr/bin/env bun
-import { type Command, type Terminal, UsageError } from "./commands/contract.ts";
 // The command line `bunsen`: a table of subcommands, each loaded when it is called, so that `bunsen help` needs no engine
 // and a broken command breaks no other. Errors end in one message; `--debug` adds the stack.
+
+import { type Command, type Terminal, UsageError } from "./commands/contract.ts";
 import { didYouMean } from "./training/config.ts";
 
 interface Row {

@@ -1,9 +1,10 @@
 // What a run ran on, written beside it: versions, engine, cores, git. Two of these decide whether a resumed run can be
 // bit-identical (engine and cores), so they are compared on resume.
 import { execFileSync } from "node:child_process";
+import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
+import { join } from "node:path";
 import type { Engine } from "#toolkit/tensor/index.ts";
-import packageJson from "../../package.json" with { type: "json" };
 
 export interface EnvironmentRecord {
   readonly bunsen: string;
@@ -33,6 +34,10 @@ function gitState(): EnvironmentRecord["git"] {
 }
 
 export function recordEnvironment(engine: Engine): EnvironmentRecord {
+  const packageJson = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as {
+    readonly version: string;
+    readonly dependencies: Readonly<Record<string, string>>;
+  };
   return {
     bunsen: packageJson.version,
     bun: Bun.version,
