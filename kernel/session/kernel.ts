@@ -7,8 +7,10 @@ import type { ConnectionInfo } from "../protocol/connection-file.ts";
 import { createEnvelope } from "../protocol/envelope.ts";
 import { type Channel, type Content, flag, type Message } from "../protocol/messages.ts";
 import { createSigner } from "../protocol/signature.ts";
+import type { Peer } from "../wire/endpoint.ts";
 import type { Router } from "../wire/router.ts";
 import type { Xpub } from "../wire/xpub.ts";
+import { aborted, failure, noSubshell, unknownRequest } from "./answers.ts";
 import { handlers } from "./handlers.ts";
 import type { History } from "./history.ts";
 import { createInputs } from "./inputs.ts";
@@ -71,11 +73,20 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     accept(channel, { ...decoded.message, identities: [identity, ...decoded.message.identities] });
   };
 
+  // The first socket may be spoken to while the last is being bound: what comes then waits until all is there.
+  let bound = false;
+  const early: (() => void)[] = [];
+  const whenBound =
+    <Arguments extends unknown[]>(handle: (...args: Arguments) => void) =>
+    (...args: Arguments): void => {
+      if (bound) handle(...args);
+      else early.push(() => handle(...args));
+    };
   const sockets = await bindSockets(options.connection, {
     log: warn,
-    onMessage: receive,
-    onStdinConnect: () => inputs.connected(),
-    onSubscribe: (peer, topic) => publisher.welcome(peer, topic),
+    onMessage: whenBound(receive),
+    onStdinConnect: whenBound(() => inputs.connected()),
+    onSubscribe: whenBound((peer: Peer, topic: Uint8Array) => publisher.welcome(peer, topic)),
   });
   const { connection } = sockets;
   const routers: Record<Channel, Router> = sockets.routers;
@@ -210,12 +221,12 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
       }
       warn(`${header.msg_type}: ${String(content.evalue)}`);
     }
-    const aborted = content.status === "error" ? await behind(request) : [];
+    const notRun = content.status === "error" ? await behind(request) : [];
     if (row.reply !== null) reply(request, row.reply, { status: "ok", ...content });
     publisher.status(header, "idle");
     firstReply.resolve();
     if (!ending) language.startSoon();
-    for (const each of aborted) abort(each);
+    for (const each of notRun) abort(each);
     // Front ends show the state that came last: while a cell computes they shall go on showing busy.
     if (row.order === "at once") {
       const running = session.shells.running()[0];
@@ -238,15 +249,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
   function abort(request: Request): void {
     const { header } = request.message;
     publisher.status(header, "busy");
-    reply(request, "execute_reply", {
-      status: "error",
-      execution_count: request.shell.executionCount,
-      ename: "Aborted",
-      evalue: "not run, because a cell before it failed",
-      traceback: [],
-      user_expressions: {},
-      payload: [],
-    });
+    reply(request, "execute_reply", aborted(request));
     publisher.status(header, "idle");
   }
 
@@ -277,6 +280,8 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     options.exit(status);
   }
 
+  bound = true;
+  for (const each of early) each();
   return { connection, interrupt, end };
 }
 
@@ -292,30 +297,6 @@ async function soon<T>(answer: Promise<T> | undefined, otherwise: T): Promise<T>
   } finally {
     clearTimeout(timer);
   }
-}
-
-function failure(error: unknown): Content {
-  const known = error instanceof Error;
-  return {
-    status: "error",
-    ename: known ? error.name : "Error",
-    evalue: known ? error.message : String(error),
-    traceback: [],
-  };
-}
-
-function unknownRequest(type: string, channel: Channel): HandlerRow {
-  return {
-    channels: [channel],
-    reply: type.endsWith("_request") ? type.replace(/_request$/, "_reply") : null,
-    order: "at once",
-    handle: () => ({ status: "error", ename: "UnknownRequest", evalue: `no ${type} on ${channel}`, traceback: [] }),
-  };
-}
-
-function noSubshell(session: Session, id: unknown): Content {
-  const evalue = `subshell_id: expected one of ${JSON.stringify(session.shells.list())}, got ${JSON.stringify(id)}`;
-  return { status: "error", ename: "UnknownSubshell", evalue, traceback: [], execution_count: 0 };
 }
 
 function kill(pid: number): void {
