@@ -28,7 +28,8 @@ export function isArrowTable(value: object): value is ArrowTableLike {
     typeof candidate.numRows === "number" &&
     typeof candidate.numCols === "number" &&
     typeof candidate.getChildAt === "function" &&
-    Array.isArray(candidate.schema?.fields)
+    Array.isArray(candidate.schema?.fields) &&
+    candidate.schema.fields.every((field: unknown) => typeof (field as ArrowField | null)?.name === "string")
   );
 }
 

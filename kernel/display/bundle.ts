@@ -13,6 +13,11 @@ export interface Bundle {
 /** One row of the table in format.ts. `matches` may be called with anything, and may throw: that means no. */
 export interface Formatter {
   readonly name: string;
+  /**
+   * Whether `format` calls what the user wrote: then what it throws is the user's to see. What others throw means that the
+   * value only looked like theirs.
+   */
+  readonly runsUserCode: boolean;
   matches(value: object): boolean;
   /** Null: "not mine after all", the next formatter is asked. */
   format(value: object): Bundle | null | Promise<Bundle | null>;

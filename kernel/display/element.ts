@@ -28,6 +28,7 @@ export function isElement(value: unknown): value is ElementLike {
 
 export const elementFormatter: Formatter = {
   name: "JSX element",
+  runsUserCode: true,
   matches: isElement,
   async format(value: object): Promise<Bundle> {
     const html = await renderElement(value as ElementLike);

@@ -36,7 +36,7 @@ export function formatValue(value: unknown): Bundle | Promise<Bundle> {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return plainBundle(value);
   for (const [index, formatter] of formatters.entries()) {
     if (!matchesSafely(formatter, value)) continue;
-    const bundle = formatter.format(value);
+    const bundle = formatWith(formatter, value);
     if (bundle instanceof Promise) return formatLater(bundle, index, value);
     if (bundle !== null) return bundle;
   }
@@ -48,10 +48,20 @@ async function formatLater(first: Promise<Bundle | null>, index: number, value: 
   const bundle = await first;
   if (bundle !== null) return bundle;
   for (const formatter of formatters.slice(index + 1)) {
-    const next = matchesSafely(formatter, value) ? await formatter.format(value) : null;
+    const next = matchesSafely(formatter, value) ? await formatWith(formatter, value) : null;
     if (next !== null) return next;
   }
   return plainBundle(value);
+}
+
+function formatWith(formatter: Formatter, value: object): Bundle | null | Promise<Bundle | null> {
+  if (formatter.runsUserCode) return formatter.format(value);
+  try {
+    const bundle = formatter.format(value);
+    return bundle instanceof Promise ? bundle.catch(() => null) : bundle;
+  } catch {
+    return null;
+  }
 }
 
 function plainBundle(value: unknown): Bundle {

@@ -44,6 +44,7 @@ export function pngSize(bytes: Uint8Array): { width: number; height: number } | 
 
 export const imageBytesFormatter: Formatter = {
   name: "image bytes",
+  runsUserCode: false,
   matches(value: object): boolean {
     if (!(value instanceof Uint8Array || value instanceof Uint8ClampedArray || value instanceof ArrayBuffer))
       return false;
@@ -57,6 +58,7 @@ export const imageBytesFormatter: Formatter = {
 
 export const blobFormatter: Formatter = {
   name: "image blob",
+  runsUserCode: false,
   matches(value: object): boolean {
     return value instanceof Blob && value.size > 0;
   },
@@ -78,12 +80,13 @@ export const blobFormatter: Formatter = {
 /** A canvas of any library: `toDataURL("image/png")`, maybe asynchronous. */
 export const canvasFormatter: Formatter = {
   name: "canvas",
+  runsUserCode: true,
   matches(value: object): boolean {
     return typeof (value as { toDataURL?: unknown }).toDataURL === "function";
   },
   async format(value: object): Promise<Bundle | null> {
     const url = await (value as { toDataURL(type: string): unknown }).toDataURL("image/png");
-    const match = /^data:image\/png;base64,(.+)$/s.exec(String(url));
+    const match = typeof url === "string" ? /^data:image\/png;base64,(.+)$/s.exec(url) : null;
     if (match === null) return null;
     return imageBundle(new Uint8Array(Buffer.from(match[1] as string, "base64")), "image/png");
   },
@@ -92,6 +95,7 @@ export const canvasFormatter: Formatter = {
 /** A DOM node of any library (linkedom, jsdom, happy-dom). */
 export const domFormatter: Formatter = {
   name: "DOM node",
+  runsUserCode: false,
   matches(value: object): boolean {
     const node = value as { outerHTML?: unknown; nodeType?: unknown };
     return typeof node.outerHTML === "string" && node.nodeType === 1;

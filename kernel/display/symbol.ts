@@ -9,6 +9,7 @@ export const displaySymbol: unique symbol = Symbol.for("Jupyter.display") as nev
 
 export const symbolFormatter: Formatter = {
   name: "Jupyter.display",
+  runsUserCode: true,
   matches(value: object): boolean {
     return typeof (value as Record<symbol, unknown>)[displaySymbol] === "function";
   },

@@ -18,6 +18,7 @@ const maxColumns = 20;
 
 export const tableFormatter: Formatter = {
   name: "arrow table",
+  runsUserCode: false,
   matches: isArrowTable,
   format(value: object): Bundle {
     const shown = readHead(value as ArrowTableLike);
@@ -27,6 +28,7 @@ export const tableFormatter: Formatter = {
 
 export const vectorFormatter: Formatter = {
   name: "arrow vector",
+  runsUserCode: false,
   matches: isArrowVector,
   format(value: object): Bundle {
     return { data: { "text/plain": plainText(value) }, metadata: {} };

@@ -31,6 +31,7 @@ export function isTensor(value: object): value is TensorLike {
 
 export const tensorFormatter: Formatter = {
   name: "tensor",
+  runsUserCode: false,
   matches: isTensor,
   format(value: object): Bundle {
     return { data: { "text/plain": tensorSummary(value as TensorLike) }, metadata: {} };

@@ -35,14 +35,25 @@ function readSpec(value: object): Record<string, unknown> | null {
 
 export const vegaFormatter: Formatter = {
   name: "vega",
+  runsUserCode: true,
   matches(value: object): boolean {
     return vegaKind(value) !== null || typeof (value as { toSpec?: unknown }).toSpec === "function";
   },
   async format(value: object): Promise<Bundle | null> {
     const spec = readSpec(value);
-    return spec === null ? null : vegaBundle(spec);
+    return spec === null || !isJson(spec) ? null : vegaBundle(spec);
   },
 };
+
+/** A specification is JSON by definition; what is not (a circle, say) only looks like one, and is shown as text. */
+function isJson(value: unknown): boolean {
+  try {
+    normaliseData({ "application/json": value });
+    return true;
+  } catch {
+    return false;
+  }
+}
 
 /** Pixels of the PNG for each CSS pixel, so that it is sharp on dense screens. */
 const pixelRatio = 2;

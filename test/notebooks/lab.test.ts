@@ -68,7 +68,7 @@ describe.skipIf(missing !== null)("JupyterLab in Chromium", () => {
     mkdirSync(outputFolder, { recursive: true });
     lab = await startLab({ "tour.ipynb": notebook(cells) });
     page = await lab.openNotebook("tour.ipynb");
-    page.setDefaultTimeout(10_000);
+    page.setDefaultTimeout(30_000);
   });
 
   beforeEach(({ onTestFailed }) => {
@@ -156,7 +156,7 @@ describe.skipIf(missing !== null)("JupyterLab in Chromium", () => {
     const start = performance.now();
     await page.locator('[data-command="notebook:interrupt-kernel"]').first().click();
     await prompt(4, "[5]:");
-    expect(performance.now() - start).toBeLessThan(5000);
+    expect(performance.now() - start).toBeLessThan(10_000);
     expect(await output(4).last().innerText()).toMatch(/Interrupt/);
     await run(5);
     await prompt(5, "[6]:");
