@@ -148,7 +148,11 @@ async function sameIds(python: string, folder: string): Promise<void> {
   const list = join(folder, "texts.json");
   await writeFile(list, JSON.stringify(texts));
   const limit = 64;
-  for (const path of [shared("tokenizers/t5.tokenizer.json"), shared("golden/t5-tiny/tokenizer.json")]) {
+  for (const path of [
+    shared("tokenizers/t5.tokenizer.json"),
+    shared("golden/t5-tiny/tokenizer.json"),
+    join(import.meta.dirname, "../../datasets/mini/backbone/tokenizer.json"),
+  ]) {
     const expected = JSON.parse(await runBeside(python, [script, "ids", path, list, String(limit)])) as {
       ids: number[][];
       texts: string[];

@@ -56,8 +56,8 @@ export function splitsOnSpaces(json: Readonly<Record<string, unknown>>): boolean
   const prefixes = metaspace?.add_prefix_space ?? metaspace?.prepend_scheme === "always";
   if (split?.type !== "WhitespaceSplit" || metaspace?.type !== "Metaspace" || prefixes !== true || others.length > 0)
     return false;
-  // The precompiled map of SentencePiece (NMT NFKC) leaves printable ASCII as it is.
-  if (normalizer !== null && normalizer?.type !== "Precompiled") return false;
+  // Unicode's composition leaves printable ASCII as it is, and so does SentencePiece's precompiled map (NMT NFKC).
+  if (normalizer !== null && !["Precompiled", "NFKC", "NFC"].includes(String(normalizer?.type))) return false;
   if (post === null) return true;
   return post?.type === "TemplateProcessing" && Array.isArray(post.single) && "Sequence" in (post.single[0] as object);
 }
