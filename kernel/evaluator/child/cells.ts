@@ -69,6 +69,8 @@ export function endCell(state: CellState, outcome: Outcome): void {
 /** The last of its output is out. */
 export function forgetCell(state: CellState): void {
   running.delete(state.request.id);
+  // It holds the cell's value, and the record of a cell outlives it (for the positions of late errors).
+  state.onEnd = (): void => {};
 }
 
 /** Thrown in the awaits of an interrupted cell. */

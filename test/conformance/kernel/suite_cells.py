@@ -233,6 +233,13 @@ class Execution(Shared):
         self.assertEqual(after.text, "2")
         self.assertEqual(after.content["execution_count"], before + 2)
 
+    def test_values_are_let_go(self):
+        """the values of former cells can be collected, all but the last"""
+        for i in range(40):
+            self.ok(f"new Float64Array(1_000_000).fill({i})")
+        megabytes = self.ok("Bun.gc(true); Math.round(process.memoryUsage().rss / 1e6)").text
+        self.assertLess(int(megabytes), 250)
+
     def test_exit(self):
         """process.exit() ends no kernel"""
         self.run_cell("process.exit(3)")
