@@ -3,7 +3,7 @@
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
-import { type Adapter, fillPorts, findMethod, loadAdapter, type Parameters } from "#toolkit/methods/index.ts";
+import { type Adapter, fillPorts, loadAdapter, type Parameters } from "#toolkit/methods/index.ts";
 import { createGenerator, type Forward, forward, loadT5, type T5Model } from "#toolkit/models/t5/index.ts";
 import { parseEngineChoice, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
 import { openSafetensors, openWeights, readJsonObject, toTensor, WeightsError } from "#toolkit/weights/index.ts";
@@ -169,11 +169,14 @@ function outputs(
   wantsGradients: boolean,
 ): { readonly out: Forward; readonly gradients: Readonly<Record<string, tf.Tensor>> } {
   const batch = { inputIds: io.input_ids!, attentionMask: io.attention_mask!, labels: io.labels! };
-  const method = adapter?.method ?? findMethod("full-fine-tuning");
-  const options = adapter?.options ?? {};
   const context = { backbone: model.backbone, taskIds: io.task_ids!, attentionMask: io.attention_mask! };
   const run = (parameters: Parameters): Forward =>
-    forward(model, { ...batch, ports: fillPorts(method, options, parameters, context) });
+    forward(model, {
+      ...batch,
+      ports: adapter
+        ? fillPorts(adapter.method, adapter.options, parameters, context)
+        : { weight: (name, frozen) => parameters[name] ?? frozen },
+    });
   const all = adapter?.parameters ?? Object.fromEntries(model.weights);
   const gradients = wantsGradients
     ? valueAndGrads((parameters: Record<string, tf.Tensor>) => run(parameters).loss, { ...all }).grads

@@ -71,17 +71,11 @@ export function loadAdapter(folder: string, backbone?: Backbone): Adapter {
   for (const tensor of Object.values(tensors)) if (!Object.values(parameters).includes(tensor)) tensor.dispose();
   if (backbone) {
     const problems = method.validate(options, backbone);
-    const width = config.token_dim;
-    if (
-      typeof width === "number" &&
-      parameters.prompt_embeddings?.shape[1] === width &&
-      config.peft_type !== "PREFIX_TUNING"
-    ) {
-      if (width !== backbone.hiddenSize)
-        problems.push(
-          `it was trained on a backbone of width ${width}; this one (${backbone.modelType}) has ${backbone.hiddenSize}`,
-        );
-    }
+    if (method.fits) problems.push(...method.fits(parameters, options, backbone));
+    else if (parameters.prompt_embeddings && parameters.prompt_embeddings.shape.at(-1) !== backbone.hiddenSize)
+      problems.push(
+        `it was trained on a backbone of width ${parameters.prompt_embeddings.shape.at(-1)}; this one (${backbone.modelType}) has ${backbone.hiddenSize}`,
+      );
     if (problems.length > 0) throw new WeightsError(`${folder} does not fit the backbone: ${problems.join("; ")}`);
   }
   return { method, options, parameters, config };

@@ -12,6 +12,7 @@ import type { InitContext, Method, Parameters } from "./contract.ts";
 import { checkFields, defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
 import { normNames, sublayers } from "./sites.ts";
+import { shapeProblems } from "./tensors.ts";
 
 export type AdapterOptions = {
   /** Bottleneck = width / reduction, rounded down, at least 1. */
@@ -48,6 +49,7 @@ export function adapterMethod(
     learningRates: { adapter: 3e-4 },
     ports: (parameters) => adapterPorts(parameters),
     countParameters: (options, backbone, tasks) => countAdapter(options, backbone) / tasks,
+    fits: (parameters, options, backbone) => shapeProblems(parameters, adapterShapes(options, backbone), backbone),
     toFile: (parameters, options) => ({ config: ownConfig(name, options), tensors: parameters }),
     fromFile: (config, tensors) => ({ options: ownOptions(config, name, defaults), parameters: tensors }),
   };
@@ -78,6 +80,21 @@ function adaptedSites(options: AdapterOptions, backbone: Backbone): string[] {
 
 function bottleneck(options: AdapterOptions, backbone: Backbone): number {
   return Math.max(1, Math.floor(backbone.hiddenSize / options.reduction));
+}
+
+/** Names and shapes of all parameters. */
+export function adapterShapes(options: AdapterOptions, backbone: Backbone): Record<string, readonly number[]> {
+  const width = backbone.hiddenSize;
+  const narrow = bottleneck(options, backbone);
+  const shapes: Record<string, readonly number[]> = {};
+  for (const site of adaptedSites(options, backbone)) {
+    shapes[`${site}${part}down.weight`] = [narrow, width];
+    shapes[`${site}${part}down.bias`] = [narrow];
+    shapes[`${site}${part}up.weight`] = [width, narrow];
+    shapes[`${site}${part}up.bias`] = [width];
+  }
+  if (options.trainNorms) for (const name of normNames(backbone)) shapes[name] = [width];
+  return shapes;
 }
 
 export function initAdapter(options: AdapterOptions, { backbone, seed }: InitContext): Parameters {

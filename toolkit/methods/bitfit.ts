@@ -9,6 +9,7 @@ import type { Method } from "./contract.ts";
 import { checkFields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
 import { linearSites, normNames } from "./sites.ts";
+import { shapeProblems } from "./tensors.ts";
 
 export type BitFitOptions = Record<string, never>;
 
@@ -32,6 +33,12 @@ export const bitfit: Method<BitFitOptions> = {
     },
   }),
   countParameters: (_options, backbone, tasks) => biases(backbone).reduce((sum, { size }) => sum + size, 0) / tasks,
+  fits: (parameters, _options, backbone) =>
+    shapeProblems(
+      parameters,
+      Object.fromEntries(biases(backbone).map(({ site, size }) => [`${site}.bias`, [size]])),
+      backbone,
+    ),
   toFile: (parameters, options) => ({ config: ownConfig("bitfit", options), tensors: parameters }),
   fromFile: (config, tensors) => ({ options: ownOptions(config, "bitfit", bitfit.defaults), parameters: tensors }),
 };

@@ -13,7 +13,7 @@ import type { InitContext, Method, Parameters } from "./contract.ts";
 import { initPrompt, type PromptInit, promptInitField } from "./initialisers.ts";
 import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
-import { expectTensors } from "./tensors.ts";
+import { expectTensors, shapeProblems } from "./tensors.ts";
 
 export type BmtptOptions = {
   numVirtualTokens: number;
@@ -78,6 +78,12 @@ export const bmtpt: Method<BmtptOptions> = {
     return tf.mul(tf.sum(tf.mul(tf.square(away), required(parameters, names.precision))), options.priorWeight / 2);
   },
   countParameters: (options, backbone, tasks) => (options.numVirtualTokens * backbone.hiddenSize) / tasks,
+  fits(parameters, { numVirtualTokens: rows, particles }, backbone) {
+    const width = backbone.hiddenSize;
+    const target = { [names.prompt]: [rows, width], [names.mean]: [rows, width], [names.precision]: [rows, width] };
+    const expected = parameters[names.particles] ? { [names.particles]: [particles, rows, width] } : target;
+    return shapeProblems(parameters, expected, backbone);
+  },
   toFile: (parameters, options) => ({ config: ownConfig("bmtpt", options), tensors: parameters }),
   fromFile(config, tensors) {
     const options = ownOptions(config, "bmtpt", bmtpt.defaults);

@@ -11,6 +11,7 @@ import { glorotTensor } from "./initialisers.ts";
 import { checkFields, defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { normNames, sublayers } from "./sites.ts";
+import { shapeProblems } from "./tensors.ts";
 
 export type CompacterOptions = {
   /** n: number of Kronecker terms; it must divide the width and the bottleneck. */
@@ -85,6 +86,23 @@ export const compacter: Method<CompacterOptions> = {
     const one = 2 * (width + narrow) + width + narrow;
     const norms = options.trainNorms ? normNames(backbone).length * width : 0;
     return (options.terms ** 3 + sites(options, backbone).length * one + norms) / tasks;
+  },
+  fits(parameters, options, backbone) {
+    const n = options.terms;
+    const width = backbone.hiddenSize;
+    const narrow = Math.floor(width / options.reduction);
+    const expected: Record<string, readonly number[]> = { [shared]: [n, n, n] };
+    for (const site of sites(options, backbone))
+      for (const [name, inputs, outputs] of [
+        ["down", width, narrow],
+        ["up", narrow, width],
+      ] as const) {
+        expected[`${site}${part}${name}.left`] = [n, inputs / n, 1];
+        expected[`${site}${part}${name}.right`] = [n, 1, outputs / n];
+        expected[`${site}${part}${name}.bias`] = [outputs];
+      }
+    if (options.trainNorms) for (const name of normNames(backbone)) expected[name] = [width];
+    return shapeProblems(parameters, expected, backbone);
   },
   toFile: (parameters, options) => ({ config: ownConfig("compacter", options), tensors: parameters }),
   fromFile(config, tensors) {

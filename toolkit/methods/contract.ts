@@ -74,6 +74,11 @@ export interface Method<Options extends object = Record<string, unknown>> {
     backbone?: Backbone,
   ): { readonly config: Record<string, unknown>; readonly tensors: Parameters };
   /**
+   * What of loaded parameters does not fit a backbone, each with what was expected; empty when all fits. Without it the
+   * one check is that `prompt_embeddings` is as wide as the backbone.
+   */
+  fits?(parameters: Parameters, options: Options, backbone: Backbone): string[];
+  /**
    * This method's tensor for a parameter of PEFT's module, where the names do not follow the common rule
    * (`prompt_encoder.default.embedding.weight` is `prompt_embeddings`, `.default` is dropped elsewhere).
    */

@@ -4,6 +4,7 @@ import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
 import { checkFields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
+import { shapeProblems } from "./tensors.ts";
 
 export type FullFineTuningOptions = Record<string, never>;
 
@@ -19,6 +20,12 @@ export const fullFineTuning: Method<FullFineTuningOptions> = {
   learningRates: { all: 3e-4 },
   ports: (parameters) => ({ weight: (name, frozen) => parameters[name] ?? frozen }),
   countParameters: (_options, backbone, tasks) => backbone.numParameters / tasks,
+  fits: (parameters, _options, backbone) =>
+    shapeProblems(
+      parameters,
+      Object.fromEntries([...backbone.weights].map(([name, weight]) => [name, weight.shape])),
+      backbone,
+    ),
   toFile: (parameters, options) => ({ config: ownConfig("full-fine-tuning", options), tensors: parameters }),
   fromFile: (config, tensors) => ({
     options: ownOptions(config, "full-fine-tuning", fullFineTuning.defaults),

@@ -11,6 +11,7 @@ import type { Method, Parameters } from "./contract.ts";
 import { checkFields, defaultsOf, type Fields } from "./options.ts";
 import { configInteger, expectType, peftConfig } from "./peft-config.ts";
 import { linearSites } from "./sites.ts";
+import { shapeProblems } from "./tensors.ts";
 
 export type LoraOptions = {
   rank: number;
@@ -92,6 +93,7 @@ export const lora: Method<LoraOptions> = {
     });
     return { config, tensors: parameters };
   },
+  fits: (parameters, options, backbone) => shapeProblems(parameters, shapesOf(options, backbone), backbone),
   fromFile(config, tensors) {
     expectType(config, "LORA");
     const rank = configInteger(config, "r");
@@ -101,6 +103,15 @@ export const lora: Method<LoraOptions> = {
 
 function targets(options: LoraOptions, backbone: Backbone): ReturnType<typeof linearSites> {
   return linearSites(backbone).filter(({ site }) => options.targetModules.includes(site.split(".").at(-1)!));
+}
+
+function shapesOf(options: LoraOptions, backbone: Backbone): Record<string, readonly [number, number]> {
+  return Object.fromEntries(
+    targets(options, backbone).flatMap(({ site, shape: [outputs, inputs] }) => [
+      [`${prefix}${site}.lora_A.weight`, [options.rank, inputs]],
+      [`${prefix}${site}.lora_B.weight`, [outputs, options.rank]],
+    ]),
+  );
 }
 
 /** Dropout with a key of its own for each use: the model's uses are folded in as small numbers, these far above. */

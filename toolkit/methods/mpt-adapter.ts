@@ -8,6 +8,7 @@ import {
   adapter,
   adapterFields,
   adapterPorts,
+  adapterShapes,
   checkFirstLayer,
   countAdapter,
   initAdapter,
@@ -16,6 +17,7 @@ import type { Method, Parameters } from "./contract.ts";
 import { checkRank, initMpt, type MptOptions, mpt, mptFields, mptPrompt, splitPrompt } from "./mpt.ts";
 import { checkFields, defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
+import { shapeProblems } from "./tensors.ts";
 
 export type MptAdapterOptions = MptOptions & AdapterOptions;
 
@@ -52,6 +54,20 @@ export const mptAdapter: Method<MptAdapterOptions> = {
   }),
   countParameters: (options, backbone, tasks) =>
     mpt.countParameters(options, backbone, tasks) + countAdapter(options, backbone) / tasks,
+  fits(parameters, options, backbone) {
+    const rows = options.numVirtualTokens * options.numTransformerSubmodules;
+    const width = backbone.hiddenSize;
+    const tasks = {
+      prefix_task_cols: [null, rows, options.numRanks],
+      prefix_task_rows: [null, options.numRanks, width],
+    };
+    const expected = {
+      prompt_embeddings: [rows, width],
+      ...(options.decomposition ? tasks : {}),
+      ...adapterShapes(options, backbone),
+    };
+    return shapeProblems(parameters, expected, backbone);
+  },
   toFile: (parameters, options) => ({ config: ownConfig("mpt-adapter", options), tensors: parameters }),
   fromFile(config, tensors): { options: MptAdapterOptions; parameters: Parameters } {
     return { options: ownOptions(config, "mpt-adapter", mptAdapter.defaults), parameters: tensors };

@@ -12,7 +12,7 @@ import { normalTensor } from "./initialisers.ts";
 import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { splitSlots } from "./prefix-tuning.ts";
-import { expectTensors } from "./tensors.ts";
+import { expectTensors, shapeProblems } from "./tensors.ts";
 
 type Stack = "encoder" | "decoder";
 
@@ -76,6 +76,7 @@ export const pTuningV2: Method<PTuningV2Options> = {
     return shapes.reduce((sum, shape) => sum + shape.reduce((product, n) => product * n, 1), 0) / tasks;
   },
   toFile: (parameters, options) => ({ config: ownConfig("p-tuning-v2", options), tensors: parameters }),
+  fits: (parameters, options, backbone) => shapeProblems(parameters, shapesOf(options, backbone), backbone),
   fromFile(config, tensors) {
     const options = ownOptions(config, "p-tuning-v2", pTuningV2.defaults);
     const shapes: Record<string, (number | null)[]> = {};

@@ -12,7 +12,7 @@ import { normalTensor } from "./initialisers.ts";
 import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
 import { required } from "./own-config.ts";
 import { configInteger, expectType, peftConfig, peftSizes } from "./peft-config.ts";
-import { expectTensors } from "./tensors.ts";
+import { expectTensors, shapeProblems } from "./tensors.ts";
 
 export type PTuningOptions = {
   numVirtualTokens: number;
@@ -83,6 +83,14 @@ export const pTuning: Method<PTuningOptions> = {
     });
     return { config, tensors: { ...parameters, prompt_embeddings: prompt } };
   },
+  fits: (parameters, options, backbone) =>
+    shapeProblems(
+      parameters,
+      options.encoder === "none"
+        ? { prompt_embeddings: [options.numVirtualTokens, backbone.hiddenSize] }
+        : shapesOf(options, backbone.hiddenSize),
+      backbone,
+    ),
   // The file's prompt_embeddings is the network's output; its first layer bears the name that other prompts have.
   peftParameter: (name) => name.replace("prompt_encoder.default.", prefix),
   fromFile(config, tensors) {

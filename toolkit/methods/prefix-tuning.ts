@@ -14,7 +14,7 @@ import { normalTensor } from "./initialisers.ts";
 import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { configInteger, expectType, peftConfig } from "./peft-config.ts";
-import { expectTensors } from "./tensors.ts";
+import { expectTensors, shapeProblems } from "./tensors.ts";
 
 export type PrefixTuningOptions = {
   numVirtualTokens: number;
@@ -100,6 +100,19 @@ export const prefixTuning: Method<PrefixTuningOptions> = {
       config: options.projection ? { ...config, bunsen: { method: "prefix-tuning", options } } : config,
       tensors,
     };
+  },
+  fits(parameters, options, backbone) {
+    const size = tableSize(options, backbone);
+    const { numVirtualTokens, projection, projectionSize } = options;
+    if (!projection) return shapeProblems(parameters, { [table]: [numVirtualTokens, size] }, backbone);
+    const expected = {
+      "projection.embedding.weight": [numVirtualTokens, backbone.hiddenSize],
+      "projection.0.weight": [projectionSize, backbone.hiddenSize],
+      "projection.0.bias": [projectionSize],
+      "projection.2.weight": [size, projectionSize],
+      "projection.2.bias": [size],
+    };
+    return shapeProblems(parameters, expected, backbone);
   },
   fromFile(config, tensors) {
     if (config.bunsen !== undefined) {

@@ -9,7 +9,7 @@ import { initPrompt, type PromptInit, promptInitField } from "./initialisers.ts"
 import { checkFields, defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { checkRouting, loadBalance, orthogonalRows, type RoutingOptions, route, routingFields } from "./routing.ts";
-import { expectTensors } from "./tensors.ts";
+import { expectTensors, shapeProblems } from "./tensors.ts";
 
 export type SmopOptions = RoutingOptions & {
   /** Rows of each short prompt, l/n. */
@@ -56,6 +56,11 @@ export const smop: Method<SmopOptions> = {
   },
   countParameters: (options, backbone, tasks) =>
     (options.numExperts * (options.expertLength + 1) * backbone.hiddenSize) / tasks,
+  fits(parameters, { numExperts, expertLength }, backbone) {
+    const width = backbone.hiddenSize;
+    const expected = { [names.prompts]: [numExperts, expertLength, width], [names.router]: [numExperts, width] };
+    return shapeProblems(parameters, expected, backbone);
+  },
   toFile: (parameters, options) => ({ config: ownConfig("smop", options), tensors: parameters }),
   fromFile(config, tensors) {
     const options = ownOptions(config, "smop", smop.defaults);

@@ -15,10 +15,10 @@ import {
   type SourceState,
   saveAdapter,
 } from "#toolkit/methods/index.ts";
-import { createGenerator, forward, type T5Model } from "#toolkit/models/t5/index.ts";
+import { createGenerator, forward, randomT5, type T5Model } from "#toolkit/models/t5/index.ts";
 import { random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
 import { relativeDifference } from "../golden.ts";
-import { tinyBatch, tinyContext, tinyT5 } from "./tiny.ts";
+import { tinyBatch, tinyConfig, tinyContext, tinyT5 } from "./tiny.ts";
 
 interface Row {
   /** Options small enough for the tiny model. */
@@ -168,6 +168,14 @@ describe.each(names)("%s", (name) => {
     const before = run(name, options, moved).logits;
     const after = run(loaded.method.name as MethodName, loaded.options, loaded.parameters).logits;
     expect(relativeDifference(after, before)).toBeLessThan(1e-6);
+  });
+
+  test("refuses a folder of another backbone, naming what differs", async () => {
+    const at = join(folder, `${name}-other`);
+    await saveAdapter(at, method, options, parameters, { backbone: model.backbone });
+    const other = randomT5({ ...tinyConfig, hiddenSize: 24, numHeads: 3, numEncoderLayers: 3 }, { seed: 1 });
+    expect(() => loadAdapter(at, other.backbone)).toThrow(/does not fit the backbone: .*(of width 24|has 24)/);
+    other.dispose();
   });
 
   test("generates what teacher forcing of the same tokens would choose", async () => {
