@@ -21,7 +21,7 @@ export type {
 export { describeProblems, typeErrorsSetting } from "./diagnostics.ts";
 
 /** A question that takes longer is answered empty: an editor has moved on by then. */
-const patienceMs = 5_000;
+const patienceMs = 10_000;
 const cachedDiagnostics = 200;
 /** After the last of several cells that run in a row. */
 const warmUpDelayMs = 50;
