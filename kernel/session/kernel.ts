@@ -49,6 +49,8 @@ export interface Kernel {
 const evaluatorStartMs = 25;
 /** What a front end may wait for runtime values: types alone answer after that. */
 const runtimeAnswerMs = 50;
+/** Cells are written to the history a little after their replies, several at a time where they come fast. */
+const historyDelayMs = 20;
 /** The reply to shutdown is written and the evaluator gone within this; then the process ends in any case. */
 const endMs = 60;
 
@@ -168,7 +170,9 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     remember(shell, line, code, result) {
       unwritten.push([shell.id ?? "", line, code, result]);
       if (unwritten.length === 1) {
-        setTimeout(() => openHistory().catch((error: unknown) => warn(`history: ${String(error)}`)), 20);
+        setTimeout(() => {
+          if (!ending) openHistory().catch((error: unknown) => warn(`history: ${String(error)}`));
+        }, historyDelayMs);
       }
     },
     codeRan: language.codeRan,

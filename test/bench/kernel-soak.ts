@@ -16,6 +16,9 @@ export interface SoakReport {
   readonly by_process_mb: Readonly<Record<string, readonly [number, number]>>;
 }
 
+/** More cells than the kernel keeps records of: memory is compared after these (or after half of the time). */
+const warmCells = 3000;
+
 /** @throws Error with what the driver said, where it failed: an output lost, a kernel that died. */
 export async function soak(
   python: string,
@@ -26,12 +29,15 @@ export async function soak(
   const home = mkdtempSync(join(tmpdir(), "bunsen-soak-"));
   try {
     installKernel(home);
-    const run = Bun.spawn([python, resolve(import.meta.dirname, "kernel_soak.py"), String(seconds), String(maxCells)], {
-      cwd: home,
-      env: { ...isolated(home), ...settings },
-      stdout: "pipe",
-      stderr: "inherit",
-    });
+    const run = Bun.spawn(
+      [python, resolve(import.meta.dirname, "kernel_soak.py"), String(seconds), String(maxCells), String(warmCells)],
+      {
+        cwd: home,
+        env: { ...isolated(home), ...settings },
+        stdout: "pipe",
+        stderr: "inherit",
+      },
+    );
     const [output, status] = await Promise.all([run.stdout.text(), run.exited]);
     if (status !== 0) throw new Error(`the soak ended with status ${status}: ${output}`);
     return JSON.parse(output.trim().split("\n").at(-1)!) as SoakReport;

@@ -1,4 +1,4 @@
-"""A long life of one kernel: kernel_soak.py SECONDS MAX_CELLS. Prints progress, then one JSON line with its memory.
+"""A long life of one kernel: kernel_soak.py SECONDS MAX_CELLS WARM_CELLS. Prints progress, then one JSON line with its memory.
 
 Cells of all kinds run one after the other, with completions and inspections between them; nothing may be lost, and
 memory may not grow.
@@ -48,7 +48,7 @@ def processes(pid):
     return family
 
 
-def main(seconds, max_cells):
+def main(seconds, max_cells, warm_cells):
     manager = KernelManager(kernel_name=os.environ.get("BUNSEN_KERNEL", "bunsen"))
     manager.start_kernel()
     client = manager.client()
@@ -85,7 +85,7 @@ def main(seconds, max_cells):
                 client.inspect("parseInt", 4)
                 client.get_shell_msg(timeout=60)
             now = time.monotonic()
-            if now - sampled > seconds / 400:
+            if now - sampled > seconds / 400 and (cells >= warm_cells or now - begin > seconds / 2):
                 sampled = now
                 samples.append({"cells": cells, **memory(processes(manager.provisioner.pid))})
             if now - shown > 30:
@@ -94,8 +94,9 @@ def main(seconds, max_cells):
     finally:
         client.stop_channels()
         manager.shutdown_kernel(now=True)
-    # Warm-up: the first fifth, in which heaps grow to their working size and libraries are loaded.
-    steady = samples[len(samples) // 5 :]
+    # Before the samples was the warm-up: heaps grow to their working size, libraries are loaded, and the tables of what
+    # is kept of former cells (their number is bounded) fill up.
+    steady = samples
     tenth = max(1, len(steady) // 10)
     names = sorted({name for sample in steady for name in sample} - {"cells"})
     total = [sum(sample.get(name, 0) for name in names) for sample in steady]
@@ -115,4 +116,4 @@ def main(seconds, max_cells):
 
 
 if __name__ == "__main__":
-    main(float(sys.argv[1]), int(sys.argv[2]))
+    main(float(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -260,8 +260,8 @@ class Requests(Shared):
 
     def test_while_busy(self):
         """kernel_info, completion, inspection and comm_info answer while a cell computes, and busy stays the last word"""
-        msg_id = self.kc.execute("const until = Date.now() + 1500; while (Date.now() < until) {}")
-        time.sleep(0.2)
+        msg_id = self.kc.execute("console.log('begun'); while (true) {}")
+        wait_for_text(self.kc, "begun")
         for msg_type, content in [
             ("kernel_info_request", {}),
             ("complete_request", {"code": "Math.clz", "cursor_pos": 8}),
@@ -271,12 +271,12 @@ class Requests(Shared):
             ("history_request", {"hist_access_type": "tail", "n": 1, "output": False, "raw": True}),
         ]:
             asked = send(self.kc, "shell", msg_type, content)
-            reply = self.kc.get_shell_msg(timeout=5)
+            reply = self.kc.get_shell_msg(timeout=20)
             self.assertEqual(reply["parent_header"]["msg_id"], asked)
-            self.assertEqual(reply["content"].get("status", "ok" if msg_type == "is_complete_request" else None) in ("ok", "incomplete"), True)
+            self.assertIn(reply["content"]["status"], ("ok", "incomplete"))
+        self.km.interrupt_kernel()
         others = []
         result = finish(self.kc, msg_id, others=others)
-        self.assertEqual(result.content["status"], "ok")
         everything = [m for m in others + result.messages if m["msg_type"] == "status"]
         self.assertEqual(everything[-1]["content"]["execution_state"], "idle")
         self.assertGreater(len(result.of_type("status")), 2)
@@ -378,11 +378,12 @@ class Subshells(Shared):
     def test_no_code(self):
         """a request on a subshell that needs no user code is answered while the main shell computes"""
         shell_id = ask(self.kc, "control", "create_subshell_request")["subshell_id"]
-        main = self.kc.execute("const end = Date.now() + 600; while (Date.now() < end) {}")
-        time.sleep(0.1)
+        main = self.kc.execute("console.log('begun'); while (true) {}")
+        wait_for_text(self.kc, "begun")
         asked = send(self.kc, "shell", "comm_info_request", {}, subshell_id=shell_id)
-        self.assertEqual(self.kc.get_shell_msg(timeout=0.4)["parent_header"]["msg_id"], asked)
-        finish(self.kc, main)
+        self.assertEqual(self.kc.get_shell_msg(timeout=10)["parent_header"]["msg_id"], asked)
+        self.km.interrupt_kernel()
+        self.assertEqual(finish(self.kc, main).content["status"], "error")
 
     def test_unknown_subshell(self):
         """deleting or using a subshell that is not there is an error"""

@@ -157,15 +157,17 @@ class Life(unittest.TestCase):
         """the heartbeat answers while a cell computes"""
         km, kc = start()
         try:
-            msg_id = kc.execute("const end = Date.now() + 1000; while (Date.now() < end) {}")
+            msg_id = kc.execute("console.log('begun'); while (true) {}")
+            wait_for_text(kc, "begun")
             beat = zmq.Context.instance().socket(zmq.REQ)
             beat.connect(f"tcp://{km.ip}:{km.hb_port}")
             for i in range(20):
                 beat.send(b"beat %d" % i)
-                self.assertTrue(beat.poll(300), "no heartbeat")
+                self.assertTrue(beat.poll(3000), "no heartbeat")
                 self.assertEqual(beat.recv(), b"beat %d" % i)
             beat.close(0)
-            finish(kc, msg_id)
+            km.interrupt_kernel()
+            self.assertEqual(finish(kc, msg_id).content["status"], "error")
         finally:
             stop(km, kc)
 
