@@ -34,6 +34,7 @@ export {
   eventLine,
   type Figure,
   finish,
+  type LabelledRun,
   lossFigure,
   lossPoints,
   type ResultTable,

@@ -31,9 +31,9 @@ export interface DenoisingOptions {
  */
 export const kindWeights: Readonly<Partial<Record<Kind, number>> & { english: number }> = {
   review: 5,
-  question: 7,
-  story: 1,
-  rewording: 3,
+  question: 5,
+  story: 2,
+  rewording: 2,
   name: 1,
   english: 2,
 };
