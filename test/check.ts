@@ -7,12 +7,12 @@ const root: string = resolve(import.meta.dir, "..");
 const bin = (name: string): string => join(root, "node_modules/.bin", name);
 const report: string = join(root, "test/output/vitest.json");
 
-async function part(label: string, command: readonly string[], env: Record<string, string> = {}): Promise<boolean> {
+async function part(label: string, command: readonly string[]): Promise<boolean> {
   const start = performance.now();
   process.stdout.write(`\n── ${label}\n`);
   const child = Bun.spawn([...command], {
     cwd: root,
-    env: { ...process.env, ...env },
+    env: { ...process.env, ...(process.stdout.isTTY ? {} : { NO_COLOR: "1" }) },
     stdio: ["ignore", "inherit", "inherit"],
   });
   const ok = (await child.exited) === 0;
@@ -33,7 +33,7 @@ mkdirSync(join(root, "test/output"), { recursive: true });
 rmSync(report, { force: true });
 
 const checks: boolean[] = [
-  await part("Biome: format and lint", [bin("biome"), "ci", "."]),
+  await part("Biome: format and lint", [bin("biome"), "ci", "--colors=off", "--diagnostic-level=warn", "."]),
   await part("TypeScript: strict types", [bin("tsc"), "--noEmit"]),
 ];
 const tested: boolean = await part("vitest", [
