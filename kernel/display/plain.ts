@@ -7,10 +7,12 @@ import { isTensor, tensorSummary } from "./tensor.ts";
 
 const maxKeys = 200;
 const maxItems = 100;
+const maxCharacters = 10_000;
 const maxDepth = 4;
 
 /** One value as text: no ANSI, at most about a screenful or two. */
 export function plainText(value: unknown): string {
+  if (isLong(value)) return longText(value);
   if (typeof value !== "object" || value === null) return inspectSafely(value);
   try {
     return stripAnsi(inspectSafely(shorten(value, 0, new Set())));
@@ -47,10 +49,20 @@ function errorSummary(error: Error, depth: number): object {
 
 function inspectSafely(value: unknown): string {
   try {
-    return inspect(value, { colors: false, maxArrayLength: maxItems, maxStringLength: 10_000, breakLength: 80 });
+    return inspect(value, { colors: false, maxArrayLength: maxItems, maxStringLength: maxCharacters, breakLength: 80 });
   } catch (error) {
     return `[${typeof value} that cannot be shown: ${error instanceof Error ? error.message : "its inspection threw"}]`;
   }
+}
+
+/** inspect looks at all of a string before it shows the beginning: a hundred megabytes take it most of a second. */
+function isLong(value: unknown): value is string {
+  return typeof value === "string" && value.length > maxCharacters;
+}
+
+function longText(text: string): string {
+  const more = (text.length - maxCharacters).toLocaleString("en");
+  return `${inspectSafely(text.slice(0, maxCharacters))}... ${more} more characters`;
 }
 
 /** Escape sequences of a terminal: they are noise in a notebook's text. */
@@ -84,12 +96,16 @@ function shorten(value: object, depth: number, seen: Set<object>): unknown {
   return shortenObject(value as Record<string, unknown>, depth, seen);
 }
 
+function shortenItem(item: unknown, depth: number, seen: Set<object>): unknown {
+  if (isLong(item)) return stub(longText(item));
+  return typeof item === "object" && item !== null ? shorten(item, depth, seen) : item;
+}
+
 function shortenArray(value: readonly unknown[], depth: number, seen: Set<object>): unknown {
   let copy: unknown[] | null = null;
   for (let index = 0; index < Math.min(value.length, maxItems); index++) {
     const item = value[index];
-    if (typeof item !== "object" || item === null) continue;
-    const short = shorten(item, depth + 1, seen);
+    const short = shortenItem(item, depth + 1, seen);
     if (short === item) continue;
     // The tail's length is all that is shown of it, so holes will do.
     copy ??= Object.assign(new Array<unknown>(value.length), value.slice(0, maxItems));
@@ -111,8 +127,7 @@ function shortenObject(value: Readonly<Record<string, unknown>>, depth: number, 
   let changed = count > maxKeys;
   for (const [, descriptor] of descriptors) {
     const item: unknown = descriptor.value;
-    if (typeof item !== "object" || item === null) continue;
-    const short = shorten(item, depth + 1, seen);
+    const short = shortenItem(item, depth + 1, seen);
     if (short !== item) {
       descriptor.value = short;
       changed = true;

@@ -180,6 +180,17 @@ describe("text/plain", () => {
     expect(texts[0]).toContain("9999900 more items");
   });
 
+  test("prints the beginning of a very long string at once, alone and inside other values", async () => {
+    const long = "x".repeat(100_000_000);
+    const start = performance.now();
+    const texts = [await plain(long), await plain({ long }), await plain([long])];
+    expect(performance.now() - start).toBeLessThan(1000);
+    for (const text of texts) {
+      expect(text).toContain("99,990,000 more characters");
+      expect(text.length).toBeLessThan(11_000);
+    }
+  });
+
   test("shortens an object of very many keys and says how many there are", async () => {
     const text = await plain(Object.fromEntries(Array.from({ length: 300_000 }, (_, index) => [`k${index}`, index])));
     expect(text).toContain("299,800 more properties");
