@@ -147,8 +147,8 @@ function launch({ root, onLog }: ServerOptions, onExit: (reason: string) => void
     stdin: "pipe",
     stdout: "pipe",
     stderr: "ignore",
-    // Its garbage collector runs earlier than by default: a third less memory, and no slower as far as can be measured.
-    env: { ...process.env, GOGC: "20", GOMEMLIMIT: "1GiB" },
+    // Its garbage collector runs earlier than by default (100): a fifth less memory for a tenth more processor time at the start.
+    env: { ...process.env, GOGC: "50", GOMEMLIMIT: "1GiB" },
   });
   const write = (bytes: Uint8Array): void => {
     try {
