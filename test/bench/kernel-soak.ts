@@ -16,8 +16,8 @@ export interface SoakReport {
   readonly by_process_mb: Readonly<Record<string, readonly [number, number]>>;
 }
 
-/** More cells than the kernel keeps records of: memory is compared after these (or after half of the time). */
-const warmCells = 3000;
+/** Heaps and allocators level off within these; memory is compared after them (or after half of the time). */
+const warmCells = 10_000;
 
 /** @throws Error with what the driver said, where it failed: an output lost, a kernel that died. */
 export async function soak(
