@@ -52,7 +52,7 @@ const runtimeAnswerMs = 50;
 /** Cells are written to the history a little after their replies, several at a time where they come fast. */
 const historyDelayMs = 20;
 /** The reply to shutdown is written and the evaluator gone within this; then the process ends in any case. */
-const endMs = 60;
+const endMs = 50;
 
 /** @throws SocketError where a port is in use or an address cannot be bound. */
 export async function startKernel(options: KernelOptions): Promise<Kernel> {
@@ -266,18 +266,18 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     ending = true;
     // First let the reply, and what is being published, out of this turn.
     await new Promise((resolve) => setImmediate(resolve));
-    try {
-      if (unwritten.length > 0) await openHistory();
-      (await history)?.close();
-    } catch (error) {
-      warn(`history: ${String(error)}`);
-    }
     const pid = evaluator?.pid ?? null;
     const stopped = Promise.allSettled([
       evaluator?.[Symbol.asyncDispose](),
       language.dispose(),
       sockets.flushed(endMs),
     ]);
+    try {
+      if (unwritten.length > 0) await openHistory();
+      (await history)?.close();
+    } catch (error) {
+      warn(`history: ${String(error)}`);
+    }
     await Promise.race([stopped, new Promise((resolve) => setTimeout(resolve, endMs))]);
     if (pid !== null) kill(pid);
     sockets.close();
