@@ -1,5 +1,5 @@
 // Showing values from real cells, through the real evaluator: what comes out, in which order, and before the cell ends.
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -13,6 +13,17 @@ let count = 0;
 
 beforeAll(() => {
   folder = mkdtempSync(join(tmpdir(), "bunsen-display-test-"));
+  // Stands in for React's renderer: only that it is found and asked is tested here.
+  const library = join(folder, "node_modules/react-dom");
+  mkdirSync(library, { recursive: true });
+  writeFileSync(
+    join(library, "package.json"),
+    '{ "name": "react-dom", "version": "0.0.0", "exports": { "./server": "./server.js" } }',
+  );
+  writeFileSync(
+    join(library, "server.js"),
+    "export const renderToStaticMarkup = (node) => '<i>' + typeof node.type + '</i>';",
+  );
   evaluator = createEvaluator({ cwd: folder, onOutput: (output) => outputs.push(output), onLog: () => undefined });
 });
 
@@ -98,6 +109,11 @@ describe("in a cell", () => {
       "class Mine { [Symbol.for('Jupyter.display')]() { return { 'text/html': 'x' } } }; new Mine()",
     );
     expect(own.shown).toEqual(["execute_result text/html"]);
+  });
+
+  test("a component that needs its library's renderer gets it, where the folder has react-dom", async () => {
+    const { shown } = await run("const Hooked = () => { throw new Error('needs a dispatcher') };\n<Hooked />");
+    expect(shown).toEqual(["execute_result text/html"]);
   });
 
   test("errors that are values are told in the cell's own lines", async () => {
