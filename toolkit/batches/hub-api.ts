@@ -2,13 +2,15 @@
 // which files a folder has. Through `@huggingface/hub` where the server has the hub's API; a server without it (a plain
 // folder over HTTP) is asked by the headers of its `resolve` paths alone. Nothing is stored here.
 import { createHash } from "node:crypto";
-import { datasetInfo, listFiles, pathsInfo } from "@huggingface/hub";
+import { datasetInfo, listFiles, modelInfo, pathsInfo } from "@huggingface/hub";
 import { type DownloadOptions, refuse, request, withRetries } from "./download.ts";
 import { HubError } from "./errors.ts";
 import { blobNameOf, isCommit } from "./hub-cache.ts";
 
-/** One dataset repository on one server. */
+/** One repository on one server. */
 export interface Asked {
+  /** The hub's plural; default `datasets`. */
+  readonly kind?: "datasets" | "models";
   readonly endpoint: string;
   readonly token: string | null;
   readonly repo: string;
@@ -33,9 +35,7 @@ export interface Promised {
 /** The commit behind a revision, by the hub's API; null where the server has no API. */
 export async function commitOf(asked: Asked, revision: string): Promise<string | null> {
   try {
-    const info = await retried(asked, asked.repo, (fetch) =>
-      datasetInfo({ name: asked.repo, revision, additionalFields: ["sha"], ...credentials(asked), fetch }),
-    );
+    const info = await retried(asked, asked.repo, (fetch) => revisionInfo(asked, revision, fetch));
     const { sha } = info as { sha?: unknown };
     if (typeof sha === "string" && isCommit(sha)) return sha;
     throw new HubError(
@@ -50,11 +50,19 @@ export async function commitOf(asked: Asked, revision: string): Promise<string |
   }
 }
 
+/** What the hub's API says of a revision. */
+function revisionInfo(asked: Asked, revision: string, fetcher: typeof fetch): Promise<object> {
+  const wanted = { name: asked.repo, revision, ...credentials(asked), fetch: fetcher };
+  return asked.kind === "models"
+    ? modelInfo({ ...wanted, additionalFields: ["sha"] })
+    : datasetInfo({ ...wanted, additionalFields: ["sha"] });
+}
+
 /** A file's promise by the hub's API. @throws HubError `not-found` where the commit has no such file. */
 export async function promiseByApi(asked: Asked, revision: string, commit: string, name: string): Promise<Promised> {
   const found = await retried(asked, `${asked.repo}/${name}`, (fetch) =>
     pathsInfo({
-      repo: { type: "dataset", name: asked.repo },
+      repo: repoOf(asked),
       paths: [name],
       revision: commit,
       ...credentials(asked),
@@ -124,7 +132,7 @@ export async function promiseByHeaders(asked: Asked, revision: string, name: str
 export async function filesIn(asked: Asked, commit: string, folder: string): Promise<string[]> {
   return retried(asked, `${asked.repo}/${folder}`, async (fetch) => {
     const paths: string[] = [];
-    const repo = { type: "dataset", name: asked.repo } as const;
+    const repo = repoOf(asked);
     for await (const { path, type } of listFiles({
       repo,
       path: folder,
@@ -144,7 +152,12 @@ export function standIn(asked: Pick<Asked, "endpoint" | "repo">, revision: strin
 
 function resolveUrl(asked: Asked, revision: string, name: string): string {
   const path = name.split("/").map(encodeURIComponent).join("/");
-  return `${asked.endpoint}/datasets/${asked.repo}/resolve/${encodeURIComponent(revision)}/${path}`;
+  const folder = asked.kind === "models" ? "" : "datasets/";
+  return `${asked.endpoint}/${folder}${asked.repo}/resolve/${encodeURIComponent(revision)}/${path}`;
+}
+
+function repoOf(asked: Asked): { type: "dataset" | "model"; name: string } {
+  return { type: asked.kind === "models" ? "model" : "dataset", name: asked.repo };
 }
 
 function credentials(asked: Asked): { hubUrl: string; accessToken?: string } {

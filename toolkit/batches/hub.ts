@@ -27,6 +27,8 @@ import {
 import { type Pin, pinKey, readPins, writePins } from "./pins.ts";
 
 export interface HubOptions {
+  /** What the repository holds; default `datasets`. Files of models are not pinned: a run records their hashes. */
+  readonly kind?: "datasets" | "models";
   readonly environment?: Environment;
   /** Branch, tag or commit; default `main`. */
   readonly revision?: string;
@@ -52,7 +54,7 @@ export interface HubFile {
 }
 
 /**
- * The files `names` of a dataset repository.
+ * The files `names` of a repository.
  * @throws HubError naming the file, what happened and what to do.
  */
 export async function hubFiles(repo: string, names: readonly string[], options: HubOptions = {}): Promise<HubFile[]> {
@@ -91,7 +93,7 @@ export async function hubShards(repo: string, name: string, options: HubOptions 
   inside(cached.folder, name);
   if (!context.update) {
     // All shards of a split are pinned together, so those that are pinned are all there are.
-    const prefix = pinKey(cached.repo, revision, "");
+    const prefix = pinKey(pinnedName(cached), revision, "");
     const pinned = Object.keys(await readPins(environment.lockFile)).flatMap((key) =>
       key.startsWith(prefix) && isShard(key.slice(prefix.length)) ? [key.slice(prefix.length)] : [],
     );
@@ -128,7 +130,7 @@ function contextOf(repo: string, options: HubOptions): Context {
     ...options,
     environment,
     revision: options.revision ?? "main",
-    cached: cachedRepo(environment.hubCache, repo),
+    cached: cachedRepo(environment.hubCache, repo, options.kind),
     commits: new Map(),
     pins: new Map(),
   };
@@ -136,7 +138,19 @@ function contextOf(repo: string, options: HubOptions): Context {
 
 function asking(context: Context): Asked {
   const { environment, cached, signal, tuning } = context;
-  return { endpoint: environment.endpoint, token: environment.token, repo: cached.repo, signal, tuning };
+  return {
+    endpoint: environment.endpoint,
+    token: environment.token,
+    kind: cached.kind,
+    repo: cached.repo,
+    signal,
+    tuning,
+  };
+}
+
+/** A model and a dataset may bear one name. */
+function pinnedName({ kind, repo }: CachedRepo): string {
+  return kind === "models" ? `models/${repo}` : repo;
 }
 
 function commitAt(context: Context, revision: string): Promise<string | null> {
@@ -167,7 +181,9 @@ async function hubFile(context: Context, name: string): Promise<HubFile> {
   const label = `${cached.repo}/${name}`;
   inside(cached.folder, name);
   inside(cached.folder, revision);
-  const pin = context.update ? undefined : (await readPins(environment.lockFile))[pinKey(cached.repo, revision, name)];
+  const pin = context.update
+    ? undefined
+    : (await readPins(environment.lockFile))[pinKey(pinnedName(cached), revision, name)];
 
   // A pin, or a commit asked for by name, needs no network where the cache has it.
   const known = pin?.revision ?? (isCommit(revision) ? revision : null);
@@ -252,7 +268,9 @@ async function freshCopy(context: Context, name: string, promised: Promised): Pr
   const { environment, cached, revision } = context;
   const path = await findInSnapshot(cached, promised.commit, name);
   if (path === null || !promised.plain) return path;
-  const known = (await readPins(mirrorLock(environment)))[pinKey(cached.repo, revision, name, environment.endpoint)];
+  const known = (await readPins(mirrorLock(environment)))[
+    pinKey(pinnedName(cached), revision, name, environment.endpoint)
+  ];
   if (!known || context.update) return null;
   const same = (promised.size ?? known.size) === known.size && promised.validator === (known.validator ?? null);
   return same ? path : null;
@@ -276,7 +294,7 @@ async function settle(
   };
   if (from.plain) {
     const file = mirrorLock(environment);
-    const key = pinKey(cached.repo, revision, name, environment.endpoint);
+    const key = pinKey(pinnedName(cached), revision, name, environment.endpoint);
     const before = (await readPins(file))[key];
     const warn = (message: string): void => context.onWarning?.({ code: "lock", message });
     const mirror = `${label} from the mirror ${environment.endpoint}`;
@@ -294,7 +312,8 @@ async function settle(
       `${label}: pinned as ${pin.size} bytes, sha256 ${pin.sha256}, but this file has ${size} bytes, sha256 ${sha256}. ` +
         `If the change is wanted, delete its entry in ${environment.lockFile}; if not, delete ${path} and load again.`,
     );
-  if (!pin) note(environment.lockFile, pinKey(cached.repo, revision, name), { revision: from.commit, size, sha256 });
+  if (!pin && cached.kind === "datasets")
+    note(environment.lockFile, pinKey(pinnedName(cached), revision, name), { revision: from.commit, size, sha256 });
   return { name, path, revision: from.commit, sha256, downloaded };
 }
 

@@ -31,12 +31,22 @@ const hubId = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
  */
 export async function resolveModel(model: string, fetch: FetchFiles): Promise<string> {
   if (existsSync(model) && statSync(model).isDirectory()) return model;
-  if (!hubId.test(model))
+  // A misspelt path must not end in minutes of asking the network: where its parent is a folder here, it was meant as one.
+  const parent = dirname(model);
+  if (!hubId.test(model) || (parent !== "." && existsSync(parent)))
     throw new WeightsError(
       `no model at ${JSON.stringify(model)}: expected a folder with config.json and model.safetensors, or a hub id such as google-t5/t5-base`,
     );
-  const config = (await fetch(model, ["config.json"]))?.[0];
-  if (!config) throw new WeightsError(`the repository ${model} holds no config.json; it is no model`);
+  let config: FetchedFile | undefined;
+  try {
+    config = (await fetch(model, ["config.json"]))?.[0];
+  } catch (cause) {
+    throw new WeightsError(`no folder ${model} here, and as a hub id it failed: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  if (!config)
+    throw new WeightsError(`the repository ${model} holds no config.json, or does not exist; it is no model`);
   const folder = dirname(config.path);
   await fetchWeights(model, fetch, folder);
   for (const name of optional) await fetch(model, [name]);
@@ -48,7 +58,7 @@ async function fetchWeights(model: string, fetch: FetchFiles, folder: string): P
   const index = (await fetch(model, ["model.safetensors.index.json"]))?.[0];
   if (!index)
     throw new WeightsError(
-      `the repository ${model} holds no safetensors: expected model.safetensors or model.safetensors.index.json. Pickled ` +
+      `the repository ${model} holds no safetensors (or, offline, the cache has none): expected model.safetensors or model.safetensors.index.json. Pickled ` +
         "weights (.bin) are not read, since reading a pickle runs code; take a revision with safetensors, or convert once " +
         "in Python with model.save_pretrained(folder, safe_serialization=True) and give that folder",
     );

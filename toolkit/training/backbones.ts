@@ -1,6 +1,7 @@
 // Backbones of this process, loaded once and shared by all runs: a sweep in a notebook reads and uploads them once.
-import { existsSync } from "node:fs";
 import { resolve } from "node:path";
+import { HubError, hubFiles } from "#toolkit/batches/index.ts";
+import { type FetchFiles, resolveModel } from "#toolkit/models/resolve.ts";
 import { loadT5, type T5Model } from "#toolkit/models/t5/index.ts";
 import type { EngineChoice, Precision } from "#toolkit/tensor/contract.ts";
 import { currentEngine, useEngine } from "#toolkit/tensor/index.ts";
@@ -13,9 +14,21 @@ export interface LoadedBackbone {
 
 const loaded = new Map<string, Promise<LoadedBackbone>>();
 
+/** Model files from the hub's cache or the hub; null where the repository lacks one. */
+const fetchFiles: FetchFiles = async (repo, names) => {
+  try {
+    return await hubFiles(repo, names, { kind: "models" });
+  } catch (error) {
+    if (!(error instanceof HubError)) throw error;
+    // Offline, a file that is not cached may as well not exist: a sharded model has no model.safetensors to miss.
+    if (error.code === "not-found" || (error.code === "offline" && names[0] !== "config.json")) return null;
+    throw error;
+  }
+};
+
 /**
- * The model and tokenizer of a folder, on the engine in use.
- * @throws Error where the folder lacks weights or tokenizer, or where the tokenizer has ids beyond the embedding table.
+ * The model and tokenizer of a folder or a hub id, on the engine in use.
+ * @throws Error where it is neither, where the folder lacks weights or tokenizer, or where the tokenizer has ids beyond the embedding table.
  */
 export async function loadBackbone(
   folder: string,
@@ -23,17 +36,12 @@ export async function loadBackbone(
   precision: Precision = "f32",
 ): Promise<LoadedBackbone> {
   await useEngine(engine === "auto" ? undefined : engine);
-  const path = resolve(folder);
+  const path = resolve(await resolveModel(folder, fetchFiles));
   const store = precision === "bf16" ? "bf16" : "f32";
   const key = `${currentEngine().name} ${store} ${path}`;
   const known = loaded.get(key);
   if (known !== undefined) return known;
   const load = async (): Promise<LoadedBackbone> => {
-    if (!existsSync(path)) {
-      throw new Error(
-        `No model at ${folder}: expected a folder with config.json, model.safetensors and tokenizer.json.`,
-      );
-    }
     const tokenizer = await loadTokenizer(path);
     const model = loadT5(path, { store });
     if (tokenizer.vocabularySize > model.config.vocabSize) {

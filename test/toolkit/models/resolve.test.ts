@@ -63,6 +63,12 @@ test("what is no model is told: a path that does not exist, no config, pickled w
   await expect(resolveModel("/no/such/folder", fetch)).rejects.toThrow(
     /no model at "\/no\/such\/folder": expected a folder/,
   );
+  await expect(resolveModel(`${join(root, "x").slice(1)}`, fetch)).rejects.toThrow(/no model at/);
+  await expect(resolveModel("test/no-such-model", fetch)).rejects.toThrow(/no model at "test\/no-such-model"/);
+  const unreachable: FetchFiles = () => Promise.reject(new Error("no network"));
+  await expect(resolveModel("some/model", unreachable)).rejects.toThrow(
+    /no folder some\/model here, and .* no network/,
+  );
   await expect(resolveModel("some/model", fetch)).rejects.toThrow(/holds no config.json/);
   repository({ "config.json": {}, "pytorch_model.bin": 1 });
   await expect(resolveModel("some/model", fetch)).rejects.toThrow(/holds no safetensors.*pickle runs code/s);
