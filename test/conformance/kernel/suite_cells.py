@@ -555,6 +555,17 @@ class Interrupts(Shared):
         self.assertEqual(control_reply(self.kc, asked)["content"]["status"], "ok")
         self.assertEqual(self.ok("1 + 1").text, "2")
 
+    def test_no_echo(self):
+        """an interrupt stops the cell it was for, and never one that comes after it"""
+        for i in range(12):
+            code = ["await Bun.sleep(60000)", "while (true) {}", "await Bun.sleep(1); while (true) {}"][i % 3]
+            msg_id = self.kc.execute(f"console.log('begun {i}'); {code}")
+            wait_for_text(self.kc, f"begun {i}")
+            self.km.interrupt_kernel()
+            self.assertEqual(finish(self.kc, msg_id).content["status"], "error")
+            for _ in range(5):
+                self.assertEqual(self.ok("await Bun.sleep(1); 1 + 1").text, "2")
+
     def test_queue(self):
         """what is queued behind an interrupted cell does not run"""
         ids = [self.kc.execute("console.log('begun'); await Bun.sleep(60000)"), self.kc.execute("globalThis.slipped = 1")]
