@@ -29,8 +29,8 @@ export interface LanguageLinkOptions {
   readonly log: (line: string) => void;
 }
 
-/** So long after the first idle: what a front end asks at first comes before. */
-const startDelayMs = 150;
+/** So long after the first idle: the evaluator, which the first cell waits for, starts before. */
+const startDelayMs = 50;
 /** Cells remembered for a language room that is not there (yet). */
 const maxUntold = 2000;
 
