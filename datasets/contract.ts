@@ -86,6 +86,8 @@ export interface Dataset {
     readonly files: Readonly<Record<string, string>>;
     /** Branch or commit that holds these files where it is not `main`, e.g. `refs/convert/parquet`. */
     readonly revision?: string;
+    /** A folder on this machine that holds these files, instead of the hub (a dataset of one's own). */
+    readonly folder?: string;
   };
   readonly licence: string;
   readonly homepage: string;

@@ -46,8 +46,10 @@ export type {
 export { DataError } from "./errors.ts";
 export { type DatasetName, type GroupName, groups } from "./groups.ts";
 export { randperm } from "./randperm.ts";
+export { float32, int32, int64, list, schemaOf, struct, utf8 } from "./schema.ts";
 export { type ShotMode, shotRows } from "./shots.ts";
 export { hubSplitOf, type SplitRows, splitRows } from "./splits.ts";
+export { classification, digits } from "./template.ts";
 
 /** Every dataset of the benchmark by name. */
 export const catalogue: Readonly<Record<DatasetName, Dataset>> = {
@@ -86,19 +88,37 @@ export const mini: ReadonlyMap<string, Dataset> = new Map(
   }),
 );
 
-/** Every name that `findDataset` knows: the catalogue, then the generated stand-ins. */
+/** Datasets of the user's own, known to this process after `addDataset`. */
+const own = new Map<string, Dataset>();
+
+/**
+ * Makes a dataset of one's own known by its name, to `loadDataset`, `train` and the reports of this process. The same
+ * name may be added again (a notebook cell that runs twice); a name of the catalogue may not.
+ * @throws DataError where the name is taken or would not be a plain name.
+ */
+export function addDataset(dataset: Dataset): Dataset {
+  const { name } = dataset;
+  if (!/^[\w-]+(\/[\w-]+)*$/.test(name))
+    throw new DataError(`a dataset's name is made of letters, digits, "-", "_" and "/", not ${JSON.stringify(name)}`);
+  if (Object.hasOwn(catalogue, name) || mini.has(name))
+    throw new DataError(`the catalogue has a dataset "${name}" already; choose another name`);
+  own.set(name, dataset);
+  return dataset;
+}
+
+/** Every name that `findDataset` knows: the catalogue, the generated stand-ins, then one's own. */
 export function datasetNames(): string[] {
-  return [...Object.keys(catalogue), ...mini.keys()];
+  return [...Object.keys(catalogue), ...mini.keys(), ...own.keys()];
 }
 
 /** @throws DataError with the nearest names where there is no such dataset. */
 export function findDataset(name: string): Dataset {
-  const found = Object.hasOwn(catalogue, name) ? catalogue[name as DatasetName] : mini.get(name);
+  const found = Object.hasOwn(catalogue, name) ? catalogue[name as DatasetName] : (mini.get(name) ?? own.get(name));
   if (found !== undefined) return found;
   const near = nearestNames(name, datasetNames());
   const hint = near.length > 0 ? `Did you mean ${near.map((each) => `"${each}"`).join(" or ")}? ` : "";
   throw new DataError(
-    `there is no dataset "${name}". ${hint}Known: ${Object.keys(catalogue).join(", ")}; and mini/… for each of them.`,
+    `there is no dataset "${name}". ${hint}Known: ${[...Object.keys(catalogue), ...own.keys()].join(", ")}; and mini/… for each of the catalogue. One of your own is made known by addDataset.`,
   );
 }
 

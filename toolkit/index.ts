@@ -3,7 +3,24 @@
 import { join } from "node:path";
 
 export * as arrow from "apache-arrow";
-export { DataError, type Dataset, datasetNames, type Example, findDataset, type Split } from "#datasets/index.ts";
+export {
+  addDataset,
+  classification,
+  DataError,
+  type Dataset,
+  datasetNames,
+  digits,
+  type Example,
+  findDataset,
+  float32,
+  int32,
+  int64,
+  list,
+  type Split,
+  schemaOf,
+  struct,
+  utf8,
+} from "#datasets/index.ts";
 export {
   createMixture,
   type DatasetTable,

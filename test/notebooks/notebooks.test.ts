@@ -102,4 +102,9 @@ describe.skipIf(!ready)("The notebooks", () => {
       expect(existsSync(join(folder, "hf-home"))).toBe(true);
     },
   );
+
+  test("03-own-dataset tunes a prompt on files of the user's own", { timeout: 300_000 }, async () => {
+    const cells = await execute("03-own-dataset.ipynb", {});
+    expect(plainText(tagged(cells, "result-table"))).toMatch(/prompt-tuning +tickets +\d/);
+  });
 });

@@ -44,6 +44,7 @@ export interface LoadOptions extends Pick<HubOptions, "onProgress" | "signal" | 
 export async function loadDataset(name: string | Dataset, options: LoadOptions = {}): Promise<DatasetTable> {
   const { split = "train", variant = "fixed", prefix = true, seed = 42 } = options;
   const dataset = typeof name === "string" ? findDataset(name) : name;
+  const from = options.from ?? dataset.source.folder;
   checkOptions(dataset, split, variant, options.shots, seed);
   const environment = options.environment ?? readEnvironment();
   const warnings: DataWarning[] = [];
@@ -52,12 +53,12 @@ export async function loadDataset(name: string | Dataset, options: LoadOptions =
     options.onWarning?.(warning);
   };
 
-  const whole = await (dataset.generate && options.from === undefined
+  const whole = await (dataset.generate && from === undefined
     ? generated(dataset, split)
-    : fromFile(dataset, split, environment, { ...options, onWarning: warn }));
+    : fromFile(dataset, split, environment, { ...options, ...(from === undefined ? {} : { from }), onWarning: warn }));
   const origin = { dataset, split, variant, prefix, revision: whole.revision, file: whole.file, warnings };
   const expected = dataset.rows[split];
-  if (options.from === undefined && expected?.verified && expected.rows !== whole.table.numRows)
+  if (from === undefined && expected?.verified && expected.rows !== whole.table.numRows)
     warn({
       code: "row-count",
       message: `${dataset.name} ${split} has ${whole.table.numRows} rows; the published table has ${expected.rows}. Results are not those of the very same data.`,
