@@ -30,6 +30,8 @@ export interface Task {
   /** Null for a comm message. */
   readonly request: CellRequest | null;
   readonly isMain: boolean;
+  /** When it was given, on the clock of `performance.now()`. */
+  readonly begin: number;
   /** Its end, while the marks of both native streams are awaited. */
   frame: Extract<Frame, { type: "result" | "comm_done" }> | null;
   readonly settle: (result: CellResult) => void;
@@ -46,6 +48,7 @@ class ChildEvaluator implements Evaluator, LifeListener {
   readonly #questions: Map<number, (frame: Frame | null) => void> = new Map();
   readonly #interrupts: Interrupts;
   readonly #blockingInputs: Set<number> = new Set();
+  #waiting: (() => void)[] = [];
   #life: Life | null = null;
   #sequence = 0;
   #isDisposed = false;
@@ -63,6 +66,7 @@ class ChildEvaluator implements Evaluator, LifeListener {
     this.#interrupts = new Interrupts({
       say: (cell, text) => options.onOutput({ type: "stream", cell, name: "stderr", text }),
       isPending: (task) => this.#tasks.has(task.sequence),
+      settle: (life, signals) => life.send({ type: "settle_signals", signals }),
       restart: () => this.#restart(),
     });
     this.#start();
@@ -146,11 +150,17 @@ class ChildEvaluator implements Evaluator, LifeListener {
     for (const [sequence, task] of this.#tasks) {
       if (task.frame === null || stdout.mark < sequence || stderr.mark < sequence) continue;
       this.#tasks.delete(sequence);
+      this.#interrupts.progress();
       task.settle(resultOf(task.frame));
     }
   }
 
   #give(task: Omit<Task, "frame">, command: Command): void {
+    if (this.#life?.over === true && !this.#isDisposed) {
+      // It has just ended and is about to be started again.
+      this.#waiting.push(() => this.#give(task, command));
+      return;
+    }
     const problem = this.#life === null ? this.#start() : null;
     if (this.#life === null || this.#isDisposed) {
       task.settle(failure(problem ?? "The evaluator has been stopped."));
@@ -165,7 +175,8 @@ class ChildEvaluator implements Evaluator, LifeListener {
     const sequence = ++this.#sequence;
     const isMain = cell.subshellId === null;
     return new Promise((settle) => {
-      this.#give({ sequence, cell: cell.id, request: cell, isMain, settle }, { type: "run", sequence, cell });
+      const task = { sequence, cell: cell.id, request: cell, isMain, begin: performance.now(), settle };
+      this.#give(task, { type: "run", sequence, cell });
       if (this.#notice !== null)
         this.#options.onOutput({ type: "stream", cell: cell.id, name: "stderr", text: this.#notice });
       this.#notice = null;
@@ -176,7 +187,7 @@ class ChildEvaluator implements Evaluator, LifeListener {
     const sequence = ++this.#sequence;
     return new Promise((resolve) => {
       this.#give(
-        { sequence, cell, request: null, isMain: false, settle: () => resolve() },
+        { sequence, cell, request: null, isMain: false, begin: performance.now(), settle: () => resolve() },
         { type: "comm", sequence, cell, message, subshellId },
       );
     });
@@ -185,12 +196,14 @@ class ChildEvaluator implements Evaluator, LifeListener {
   async interrupt(): Promise<void> {
     const life = this.#life;
     if (life === null || life.over) return;
+    const tasks = [...this.#tasks.values()];
+    const answered = this.#interrupts.begin(life, tasks, this.#latestCell);
+    if (answered === null) return;
     const sequence = ++this.#sequence;
-    const seen = this.#interrupts.begin(life, [...this.#tasks.values()], this.#latestCell);
-    if (seen === null) return;
-    this.#questions.set(sequence, seen);
-    const cells = [...this.#tasks.values()].map((task) => task.cell);
-    life.send({ type: "interrupt", sequence, cells });
+    this.#questions.set(sequence, (frame) => {
+      if (frame !== null) answered();
+    });
+    life.send({ type: "interrupt", sequence, cells: tasks.map((task) => task.cell) });
     for (const inputId of this.#blockingInputs) life.answer(inputId, null);
     this.#blockingInputs.clear();
     await Promise.resolve();
@@ -250,6 +263,7 @@ class ChildEvaluator implements Evaluator, LifeListener {
     this.#life = null;
     if (this.#isDisposed) {
       for (const task of tasks) task.settle(failure("The evaluator has been stopped."));
+      this.#giveWaiting();
       return;
     }
     const how = this.#isRestarting ? "was restarted by a second interrupt" : `ended with ${life.end}`;
@@ -265,6 +279,13 @@ class ChildEvaluator implements Evaluator, LifeListener {
       if (task.request?.silent === false) this.#options.onOutput({ type: "error", cell: task.cell, ...told(result) });
       task.settle(result);
     }
+    this.#giveWaiting();
+  }
+
+  #giveWaiting(): void {
+    const waiting = this.#waiting;
+    this.#waiting = [];
+    for (const give of waiting) give();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

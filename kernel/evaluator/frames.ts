@@ -16,7 +16,7 @@ export type Frame =
   | { readonly type: "comm_done"; readonly sequence: number }
   | { readonly type: "properties"; readonly sequence: number; readonly properties: readonly RuntimeProperty[] }
   | { readonly type: "inspected"; readonly sequence: number; readonly data: Record<string, unknown> | null }
-  | { readonly type: "interrupt_seen"; readonly sequence: number; readonly running: string | null }
+  | { readonly type: "interrupt_seen"; readonly sequence: number }
   | { readonly type: "ready" };
 
 export interface FrameResult {
@@ -39,6 +39,7 @@ export type Command =
       readonly subshellId: string | null;
     }
   | { readonly type: "interrupt"; readonly sequence: number; readonly cells: readonly string[] }
+  | { readonly type: "settle_signals"; readonly signals: number }
   | { readonly type: "answer"; readonly inputId: number; readonly value: string }
   | { readonly type: "properties"; readonly sequence: number; readonly expression: string }
   | { readonly type: "inspect"; readonly sequence: number; readonly expression: string };

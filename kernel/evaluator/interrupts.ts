@@ -1,24 +1,36 @@
-// The parent's half of an interrupt: SIGINT to the child and to what it has started, again while the child has not answered;
-// after two seconds, a word that the work cannot be stopped; after that, a restart. The child's half: child/guard.ts, child/cells.ts.
+// The parent's half of an interrupt. The child is asked first: while its event loop turns, it ends the awaits of its cells by
+// itself. Only where it does not answer does SIGINT follow, which stops a running script; after two seconds, a word that the
+// work cannot be stopped; on a further interrupt, a restart. The child's half: child/guard.ts, child/cells.ts.
+//
+// Why not the signal at once: one that comes while a guarded call is about to end is remembered by the engine and stops some
+// later call (seen on Bun 1.4.5). So signals are rare, counted, and after each round the child is told to use up what is left.
 
 import type { Task } from "./child-process.ts";
 import type { Life } from "./life.ts";
-import { commandLine, descendants, interruptTree } from "./process-tree.ts";
+import { commandLine, descendants, signalProcess, youngDescendants } from "./process-tree.ts";
 
-/** A signal that comes between two guarded calls does nothing, so it is sent again while the child has not answered. */
-const RESEND_MS: readonly number[] = [15, 40, 80, 150, 300, 600, 1_000, 1_500];
+/** How long an idle child may take to answer; then when to signal again, should the signal have come between two guarded calls. */
+const SIGNAL_MS: readonly number[] = [6, 30, 70, 150, 300, 600, 1_000, 1_500];
 const STUBBORN_MS = 2_000;
+/** Start times of processes are known to a hundredth of a second. */
+const AGE_SLACK_MS = 20;
 
 export interface InterruptOptions {
   /** Adds to stderr of a cell. */
   readonly say: (cell: string, text: string) => void;
   readonly isPending: (task: Task) => boolean;
+  /** Tells the child how many signals were sent to it, so that it uses up what it has not noticed. */
+  readonly settle: (life: Life, signals: number) => void;
   readonly restart: () => void;
 }
 
 interface Round {
+  readonly life: Life;
   readonly tasks: readonly Task[];
+  /** The cell that is told where nothing runs but a callback of an older one. */
+  readonly latest: string;
   readonly timers: Set<ReturnType<typeof setTimeout>>;
+  /** Whether the child has answered. */
   seen: boolean;
   told: boolean;
 }
@@ -27,52 +39,69 @@ interface Round {
 export class Interrupts {
   readonly #options: InterruptOptions;
   #round: Round | null = null;
+  readonly #signals: WeakMap<Life, number> = new WeakMap();
 
   constructor(options: InterruptOptions) {
     this.#options = options;
   }
 
-  #isPending(round: Round): boolean {
-    return !round.seen || round.tasks.some((task) => this.#options.isPending(task));
+  #isOver(round: Round): boolean {
+    if (round.life.over) return true;
+    if (round.tasks.length === 0) return round.seen;
+    return !round.tasks.some((task) => this.#options.isPending(task));
   }
 
-  /**
-   * Sends the signals. Gives what to call when the child has answered; null when this interrupt restarts the child instead.
-   * `latest` is the cell that is told where nothing runs but a callback of an older cell.
-   */
+  /** Begins a round; gives what to call when the child has answered it, or null when this interrupt restarts the child instead. */
   begin(life: Life, tasks: readonly Task[], latest: string): (() => void) | null {
     const last = this.#round;
-    if (last?.told === true && this.#isPending(last)) {
+    if (last?.told === true && !this.#isOver(last)) {
       this.clear();
       this.#options.restart();
       return null;
     }
-    this.clear();
-    const round: Round = { tasks, timers: new Set(), seen: false, told: false };
+    this.#end();
+    const round: Round = { life, tasks, latest, timers: new Set(), seen: false, told: false };
     this.#round = round;
-    interruptTree(life.pid);
-    for (const delay of RESEND_MS) {
-      round.timers.add(
-        setTimeout(() => {
-          if (!round.seen && !life.over) interruptTree(life.pid);
-        }, delay),
-      );
-    }
+    for (const delay of SIGNAL_MS) round.timers.add(setTimeout(() => this.#signal(round), delay));
     round.timers.add(
       setTimeout(() => {
-        if (life.over || !this.#isPending(round)) return;
+        if (this.#isOver(round)) return;
         round.told = true;
-        this.#tell(life, round, latest);
+        this.#tell(round);
       }, STUBBORN_MS),
     );
-    return () => {
-      round.seen = true;
-    };
+    return () => this.#answered(round);
   }
 
-  #tell(life: Life, round: Round, latest: string): void {
+  /** The child has answered: its event loop turns, so no signal is needed but for the programs that the cells wait for. */
+  #answered(round: Round): void {
+    round.seen = true;
+    if (round !== this.#round) return;
+    if (!this.#isOver(round)) for (const pid of this.#programs(round)) signalProcess(pid, "SIGINT");
+    this.progress();
+  }
+
+  /** To be called when a task has ended. */
+  progress(): void {
+    if (this.#round !== null && this.#isOver(this.#round)) this.#end();
+  }
+
+  #programs(round: Round): number[] {
+    const age = Math.max(-1, ...round.tasks.map(({ begin }) => performance.now() - begin + AGE_SLACK_MS));
+    return youngDescendants(round.life.pid, age);
+  }
+
+  #signal(round: Round): void {
+    if (round.seen || this.#isOver(round)) return;
+    const programs = this.#programs(round);
+    this.#signals.set(round.life, (this.#signals.get(round.life) ?? 0) + 1);
+    signalProcess(round.life.pid, "SIGINT");
+    for (const pid of programs) signalProcess(pid, "SIGINT");
+  }
+
+  #tell(round: Round): void {
     const pending = round.tasks.filter((task) => this.#options.isPending(task));
-    const programs = descendants(life.pid)
+    const programs = descendants(round.life.pid)
       .map((pid) => commandLine(pid))
       .filter((text) => text !== null);
     const where =
@@ -86,11 +115,17 @@ export class Interrupts {
       this.#options.say(task.cell, `The interrupt has not stopped it within 2 s. ${what} is ${where}. ${rest}`);
     }
     if (pending.length === 0) {
-      this.#options.say(
-        latest,
-        `The interrupt has not stopped it within 2 s. A callback of an earlier cell is ${where}. ${rest}`,
-      );
+      const what = "A callback of an earlier cell";
+      this.#options.say(round.latest, `The interrupt has not stopped it within 2 s. ${what} is ${where}. ${rest}`);
     }
+  }
+
+  /** Ends the round under way. */
+  #end(): void {
+    const round = this.#round;
+    this.clear();
+    const signals = round === null ? 0 : (this.#signals.get(round.life) ?? 0);
+    if (round !== null && signals > 0 && !round.life.over) this.#options.settle(round.life, signals);
   }
 
   /** Forgets the round under way. */

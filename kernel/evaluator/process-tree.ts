@@ -45,8 +45,26 @@ export function commandLine(pid: number): string | null {
   }
 }
 
-/** SIGINT to a process and all that it has started, as a terminal's Ctrl-C would send it. */
-export function interruptTree(pid: number): void {
-  for (const child of descendants(pid)) signalProcess(child, "SIGINT");
-  signalProcess(pid, "SIGINT");
+/** The kernel counts process times in hundredths of a second, on every architecture that Bun runs on. */
+const TICKS_PER_MS = 1 / 10;
+
+/** How long a process has run, in ms; 0 where that cannot be told. */
+function ageOf(pid: number): number {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+    // The command's name, in parentheses, may hold anything; the fields after it are numbers. The 22nd is the start.
+    const start = Number(stat.slice(stat.lastIndexOf(")") + 2).split(" ")[19]);
+    const uptime = Number(readFileSync("/proc/uptime", "utf8").split(" ")[0]) * 1000;
+    return Math.max(0, uptime - start / TICKS_PER_MS);
+  } catch {
+    return 0;
+  }
+}
+
+/**
+ * What a process has started within the last `maxAge` ms. What older cells have started (a server) is not meant by an interrupt:
+ * it is state too.
+ */
+export function youngDescendants(pid: number, maxAge: number): number[] {
+  return descendants(pid).filter((child) => ageOf(child) <= maxAge);
 }

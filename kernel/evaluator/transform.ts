@@ -101,7 +101,8 @@ export function transformCell(
 ): TransformedCell | RejectedCell {
   const literal = asObjectLiteral(code);
   const shift = literal === null ? 0 : 1;
-  const text = literal ?? code;
+  // A script's first line `#!…` is a comment there, and becomes one here.
+  const text = literal ?? (code.startsWith("#!") ? `//${code.slice(2)}` : code);
   const parsed = parseCell(text);
   if (parsed.problems.length > 0) return { ok: false, problems: parsed.problems };
   const facts = typeScriptFacts(parsed.program.body);

@@ -25,11 +25,12 @@ let prompt = 0;
 let windowStart = 0;
 let timer = false;
 
-function writeAll(bytes: Uint8Array, descriptor: number): void {
-  let offset = 0;
+function writeAll(bytes: Uint8Array, descriptor: number, from = 0, progress?: (offset: number) => void): void {
+  let offset = from;
   while (offset < bytes.length) {
     try {
       offset += writeSync(descriptor, bytes, offset);
+      progress?.(offset);
     } catch (error) {
       const code = (error as { code?: unknown }).code;
       if (code === "EAGAIN") Bun.sleepSync(0.5);
@@ -39,12 +40,36 @@ function writeAll(bytes: Uint8Array, descriptor: number): void {
   }
 }
 
+/** The frame that is being written. An interrupt may stop the code below half-way: the next frame then first completes this one. */
+let unsent: Uint8Array | null = null;
+let unsentFrom = 0;
+
+function completeFrame(): void {
+  if (unsent === null) return;
+  writeAll(unsent, OUTPUT_DESCRIPTOR, unsentFrom, (offset) => {
+    unsentFrom = offset;
+  });
+  unsent = null;
+}
+
+function writeFrame(frame: Frame): void {
+  const bytes = encodeFrame(frame);
+  completeFrame();
+  unsentFrom = 0;
+  unsent = bytes;
+  completeFrame();
+}
+
 /** Sends what is held back. */
 export function flush(): void {
   if (pendingText === "") return;
-  const text = pendingText;
+  const bytes = encodeFrame({ type: "stream", cell: pendingCell, name: pendingName, text: pendingText });
+  completeFrame();
+  // From here on the text is the frame's: no call stands between, so no interrupt does.
   pendingText = "";
-  writeAll(encodeFrame({ type: "stream", cell: pendingCell, name: pendingName, text }), OUTPUT_DESCRIPTOR);
+  unsentFrom = 0;
+  unsent = bytes;
+  completeFrame();
 }
 
 function timedFlush(): void {
@@ -78,7 +103,7 @@ export function writeStream(cell: string, name: "stdout" | "stderr", text: strin
 /** Sends one frame, after all text before it. */
 export function send(frame: Frame): void {
   flush();
-  writeAll(encodeFrame(frame), OUTPUT_DESCRIPTOR);
+  writeFrame(frame);
 }
 
 /** Writes the end-of-cell mark to both native streams. */

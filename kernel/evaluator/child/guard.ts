@@ -17,12 +17,44 @@ let job: () => void = () => {};
 let depth = 0;
 let afterwards: (() => void)[] = [];
 
+/** Whether the job has come to its end, microtasks included. */
+let completed = true;
+/** SIGINTs that were noticed: by a stopped script, or by the process while none ran. */
+let noticed = 0;
+
+/** Counts a SIGINT that came while no guarded call ran. */
+export function noticeSignal(): void {
+  noticed++;
+}
+
+const SETTLE_MS = 20;
+
+/**
+ * Uses up signals that the engine remembers but has not acted on (one that came while a guarded call was about to end): each would
+ * stop some later call instead. `sent` is how many there have been in all. Waits in a guarded call of its own for each to strike.
+ */
+export function settleSignals(sent: number): void {
+  for (let left = 2; noticed < sent && left > 0; left--) {
+    try {
+      guard(() => {
+        const until = performance.now() + SETTLE_MS;
+        while (performance.now() < until);
+      });
+    } catch (error) {
+      if (!(error instanceof Interruption)) throw error;
+    }
+  }
+  // Signals that arrive together count as one for the system.
+  noticed = sent;
+}
+
 const ENTRY = Symbol.for("bunsen.entry");
 Object.defineProperty(globalThis, ENTRY, {
   enumerable: false,
   value: (): void => {
     job();
     drainMicrotasks();
+    completed = true;
   },
 });
 const script = new vm.Script('globalThis[Symbol.for("bunsen.entry")]()', { filename: "bunsen:guard" });
@@ -58,12 +90,17 @@ export function guard(f: () => void): void {
     }
   };
   depth++;
+  completed = false;
   let stopped = false;
   try {
     script.runInThisContext({ breakOnSigint: true });
   } catch (error) {
     stopped = (error as { code?: unknown }).code === "ERR_SCRIPT_EXECUTION_INTERRUPTED";
-    if (!stopped && !failed) {
+    if (stopped) {
+      noticed++;
+      // It may strike when all is done already: then nothing was stopped.
+      stopped = !completed;
+    } else if (!failed) {
       failed = true;
       failure = error;
     }

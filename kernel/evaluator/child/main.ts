@@ -23,6 +23,7 @@ import {
 import { flush, send, writeMarks, writeStream } from "./channel.ts";
 import { cellOfError, type ErrorReport, reportError, reportInterrupt, reportProblems, scriptName } from "./errors.ts";
 import { formatResult } from "./format.ts";
+import { noticeSignal, settleSignals } from "./guard.ts";
 import { inspectExpression, propertiesOf } from "./introspect.ts";
 import { answer, cancelInputs, installKernelRuntime, receiveComm } from "./kernel-runtime.ts";
 import { installModules } from "./modules.ts";
@@ -34,6 +35,10 @@ const later = setTimeout;
 const [cwd = process.cwd(), nonce = ""] = process.argv.slice(2);
 process.argv.length = 2;
 process.argv[1] = `${cwd}/notebook.ts`;
+
+/** Frames of a stack that the engine keeps; its own default of 10 leaves little beside the kernel's. */
+const STACK_FRAMES = 40;
+Error.stackTraceLimit = STACK_FRAMES;
 
 /** How long an interrupted cell may take for its `finally` blocks before it is given up. */
 const GRACE_MS = 1_000;
@@ -202,7 +207,7 @@ function comm(command: Extract<Command, { type: "comm" }>): void {
 
 function interrupt(sequence: number, ids: readonly string[]): void {
   const cells = ids.map((id) => runningCell(id)).filter((state) => state !== undefined);
-  send({ type: "interrupt_seen", sequence, running: null });
+  send({ type: "interrupt_seen", sequence });
   cancelInputs(new Set(cells));
   for (const state of cells) interruptCell(state);
   const left = cells.filter((state) => !state.ended);
@@ -227,6 +232,9 @@ process.on("message", (command: Command) => {
     case "interrupt":
       interrupt(command.sequence, command.cells);
       return;
+    case "settle_signals":
+      settleSignals(command.signals);
+      return;
     case "answer":
       answer(command.inputId, command.value);
       return;
@@ -242,7 +250,7 @@ process.on("message", (command: Command) => {
 // The kernel has gone: nobody reads on, nobody can stop us.
 process.on("disconnect", () => process.exit(0));
 // An interrupt that arrives between two guards is told by the command that follows it.
-process.on("SIGINT", () => {});
+process.on("SIGINT", noticeSignal);
 process.on("exit", flush);
 
 function stray(title: string, error: unknown): void {

@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { forgetChanged } from "./reload.ts";
+import { forgetChanged, neverReload } from "./reload.ts";
 
 let folder: string = process.cwd();
 
@@ -107,7 +107,8 @@ function wantedBy(error: unknown): { readonly name: string; readonly from: strin
 /** `import()` of a cell. Local modules that have changed on disk are loaded anew. */
 export async function importModule(name: unknown, options?: ImportCallOptions): Promise<Record<string, unknown>> {
   const path = resolveModule(String(name));
-  forgetChanged(path);
+  // The project's own packages hold state (a tensor engine); a second copy would not share it.
+  if (!OWN.test(String(name))) forgetChanged(path);
   const load = async (): Promise<Record<string, unknown>> =>
     options === undefined ? await import(path) : await import(path, options);
   try {
@@ -126,6 +127,7 @@ export const importMeta: Record<string, unknown> = {};
 /** Sets the notebook's folder and what depends on it. */
 export function installModules(cwd: string): void {
   folder = cwd;
+  neverReload((name) => OWN.test(name));
   const file = join(cwd, "notebook.ts");
   const require = createRequire(file);
   Object.assign(importMeta, {

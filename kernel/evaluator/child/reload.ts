@@ -25,6 +25,13 @@ const LOADERS: Readonly<Record<string, "ts" | "tsx" | "js" | "jsx">> = {
   ".jsx": "jsx",
 };
 
+/** Names of this project's own packages: they are never loaded anew. */
+let isOwn: (name: string) => boolean = () => false;
+
+export function neverReload(test: (name: string) => boolean): void {
+  isOwn = test;
+}
+
 function isLocal(path: string): boolean {
   return path.startsWith("/") && !path.includes("/node_modules/") && !path.startsWith(`${HOME}/kernel/`);
 }
@@ -45,6 +52,7 @@ function importsOf(path: string): string[] {
   try {
     const found = new Bun.Transpiler({ loader }).scanImports(readFileSync(path, "utf8"));
     const paths = found.flatMap((item) => {
+      if (isOwn(item.path)) return [];
       try {
         return [Bun.resolveSync(item.path, dirname(path))];
       } catch {

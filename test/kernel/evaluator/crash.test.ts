@@ -34,7 +34,7 @@ describe("a cell that ends its process", () => {
 
   test("after it has ended is told of by the next", async () => {
     await using kernel = start();
-    await kernel.run("setTimeout(() => process.exit(5), 10); 0");
+    await kernel.run("setTimeout(() => process.exit(5), 500); 0");
     for (let turn = 0; kernel.log.length === 0 && turn < 500; turn++) await Bun.sleep(10);
     const next = await kernel.run("1");
     expect(next.stderr).toContain("exit code 5");

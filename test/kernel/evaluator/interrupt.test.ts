@@ -9,10 +9,20 @@ afterAll(() => kernel[Symbol.asyncDispose]());
 /** Generous beside the 100 ms that are promised: the tests share their machine. */
 const SOON_MS = 1_000;
 
-/** Runs a cell, interrupts it once it has said "go", and tells how long it took from there. */
+/** Interrupts a cell once a timer of its own has said that it waits. */
+async function stopOnceWaiting(code: string): Promise<Ran> {
+  const mark = `waiting ${Math.random()}`;
+  const running = kernel.run(`setTimeout(() => process.stdout.write(${JSON.stringify(mark)}), 5); ${code}`);
+  await kernel.until((output) => output.type === "stream" && output.text.includes(mark));
+  await kernel.evaluator.interrupt();
+  return await running;
+}
+
+/** Runs a cell, interrupts it once it has said "go" (at its beginning, or where the code has GO), and tells how long it took from there. */
 async function stop(code: string, on: Harness = kernel): Promise<Ran & { readonly took: number }> {
   const mark = `go ${Math.random()}`;
-  const running = on.run(`process.stdout.write(${JSON.stringify(mark)}); ${code}`);
+  const go = `process.stdout.write(${JSON.stringify(mark)})`;
+  const running = on.run(code.includes("GO") ? code.replace("GO", go) : `${go}; ${code}`);
   await on.until((output) => output.type === "stream" && output.text.includes(mark));
   const begin = performance.now();
   await on.evaluator.interrupt();
@@ -27,8 +37,8 @@ describe("an interrupt stops, and keeps all state after,", () => {
     "a long await": "await Bun.sleep(60_000)",
     "an await of a promise that never settles": "await new Promise(() => {})",
     "an await inside functions": "const wait = async () => { await Bun.sleep(60_000) }; await wait()",
-    "a loop after an await": "await Bun.sleep(1); while (true) turns++",
-    "a loop after an await of a file": "await Bun.file('/etc/hostname').text(); while (true) turns++",
+    "a loop after an await": "await Bun.sleep(1); GO; while (true) turns++",
+    "a loop after an await of a file": "await Bun.file('/etc/hostname').text(); GO; while (true) turns++",
     "a loop of awaits that are ready": "while (true) { await 0; turns++ }",
     "a loop of sleeps": "while (true) { await Bun.sleep(1); turns++ }",
     "a `for await` over an endless source":
@@ -36,7 +46,7 @@ describe("an interrupt stops, and keeps all state after,", () => {
     "a `for await` over a stalled source":
       "for await (const x of (async function* () { await new Promise(() => {}) })()) turns++",
     "a loop in a timer's callback that the cell waits for":
-      "await new Promise(() => setTimeout(() => { while (true) turns++ }, 1))",
+      "await new Promise(() => setTimeout(() => { GO; while (true) turns++ }, 1))",
     "a loop in an array method": "[1].forEach(() => { while (true) turns++ })",
     "a loop in a getter of the result": "({ get [Symbol.for('Jupyter.display')]() { while (true) turns++ } })",
     "a synchronous child process": "Bun.spawnSync(['sleep', '60'])",
@@ -56,16 +66,30 @@ describe("an interrupt stops, and keeps all state after,", () => {
   }
 });
 
+test("an interrupt leaves the processes alone that earlier cells have started", async () => {
+  const { value } = await kernel.run("var server = Bun.spawn(['sleep', '300']); server.pid");
+  await Bun.sleep(60);
+  const ran = await stop("await Bun.spawn(['sleep', '60']).exited");
+  expect(ran.result).toMatchObject({ ename: "InterruptedError" });
+  expect(() => process.kill(Number(value), 0)).not.toThrow();
+  expect((await kernel.run("[server.exitCode, server.signalCode]; server.killed")).value).toBe("false");
+  await kernel.run("server.kill(); await server.exited");
+});
+
 test("an interrupt runs `finally` blocks of what awaits, and can be caught there", async () => {
-  const ran = await stop("try { await Bun.sleep(60_000) } finally { console.log('cleaned up') }");
+  const ran = await stopOnceWaiting("try { await Bun.sleep(60_000) } finally { console.log('cleaned up') }");
   expect(ran.stdout).toContain("cleaned up\n");
-  const caught = await stop("try { await Bun.sleep(60_000) } catch (error) { console.log(error.name) }; 'went on'");
+  const caught = await stopOnceWaiting(
+    "try { await Bun.sleep(60_000) } catch (error) { console.log(error.name) }; 'went on'",
+  );
   expect(caught.stdout).toContain("InterruptedError\n");
   expect(caught.value).toContain("went on");
 });
 
 test("a cell that swallows the interrupt is given up after a second, with its state", async () => {
-  const ran = await stop("var swallowed = 0; while (true) { try { await Bun.sleep(5) } catch { swallowed++ } }");
+  const ran = await stopOnceWaiting(
+    "var swallowed = 0; while (true) { try { await Bun.sleep(5) } catch { swallowed++ } }",
+  );
   expect(ran.result).toMatchObject({ status: "error", ename: "InterruptedError" });
   expect((await kernel.run("swallowed")).value).toBe("1");
 });

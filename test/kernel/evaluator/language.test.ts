@@ -367,6 +367,15 @@ describe("import.meta and friends", () => {
   });
 });
 
+test("a first line for the shell is a comment", async () => {
+  expect(await value("#!/usr/bin/env bun\n6 * 7")).toBe("42");
+});
+
+test("the child's own environment is not handed to the programs that cells start", async () => {
+  expect(await value("Object.keys(process.env).filter((name) => /CHANNEL|BUNSEN/.test(name))")).toBe("[]");
+  expect(await value("process.argv.length")).toBe("2");
+});
+
 test("user expressions are evaluated after the cell, and their errors told apart", async () => {
   const ran = await kernel.run("const ux = 20", { userExpressions: { good: "ux + 1", bad: "nope.x", broken: "1 +" } });
   expect(ran.result.status === "ok" && ran.result.userExpressions).toMatchObject({
