@@ -3,7 +3,7 @@
 // Not a stream: whoever needs new numbers derives a new key (`foldIn`, `split`).
 import * as tf from "@tensorflow/tfjs-core";
 import { randomKernels } from "./random-names.ts";
-import { foldKey, randomUniform, splitKey } from "./threefry.ts";
+import { foldKey, randomBernoulli, randomUniform, splitKey } from "./threefry.ts";
 
 /** A random key, [2] int32. */
 export type Key = tf.Tensor;
@@ -67,9 +67,10 @@ export function normal(from: Key, shape: readonly number[], mean = 0, deviation 
   });
 }
 
-/** bool, true with this probability. */
+/** bool, true with this probability: where the uniform number of the same key and place is below it. */
 export function bernoulli(from: Key, probability: number, shape: readonly number[]): tf.Tensor {
-  return tf.tidy(() => tf.less(uniform(from, shape), probability));
+  checkKey(from, "bernoulli");
+  return run(randomKernels.bernoulli, { key: from }, { shape: [...shape], probability });
 }
 
 /**
@@ -85,14 +86,14 @@ export function dropout(from: Key, x: tf.Tensor, rate: number): tf.Tensor {
 /** The part of a tfjs backend that these kernels need. */
 interface HostBackend {
   readSync(dataId: object): ArrayLike<number>;
-  write(values: Float32Array | Int32Array, shape: number[], dtype: tf.DataType): object;
+  write(values: Float32Array | Int32Array | Uint8Array, shape: number[], dtype: tf.DataType): object;
 }
 
 type HostKernel = (
   inputs: Record<string, tf.TensorInfo>,
   attributes: Record<string, unknown>,
   backend: HostBackend,
-) => { readonly values: Float32Array | Int32Array; readonly shape: number[] };
+) => { readonly values: Float32Array | Int32Array | Uint8Array; readonly shape: number[] };
 
 const hostKernels: Readonly<Record<string, HostKernel>> = {
   [randomKernels.split]: ({ key: from }, { count }, backend) => {
@@ -110,6 +111,11 @@ const hostKernels: Readonly<Record<string, HostKernel>> = {
       shape: shape as number[],
     };
   },
+  [randomKernels.bernoulli]: ({ key: from }, { shape, probability }, backend) => {
+    const words = backend.readSync(from!.dataId);
+    const size = tf.util.sizeFromShape(shape as number[]);
+    return { values: randomBernoulli(words[0]!, words[1]!, size, probability as number), shape: shape as number[] };
+  },
 };
 
 /** Lets a backend that reads on the host compute the random kernels. Safe to call twice. */
@@ -126,7 +132,7 @@ export function registerHostRandom(backendName: string): void {
           (attrs ?? {}) as Record<string, unknown>,
           host,
         );
-        const dtype = values instanceof Float32Array ? "float32" : "int32";
+        const dtype = values instanceof Float32Array ? "float32" : values instanceof Int32Array ? "int32" : "bool";
         return { dataId: host.write(values, shape, dtype) as tf.TensorInfo["dataId"], shape, dtype };
       },
     });

@@ -112,3 +112,18 @@ export function foldKey(k0: number, k1: number, data: number): Int32Array {
   threefry2x32(k0, k1, domains.foldIn, data, block);
   return new Int32Array(block.buffer);
 }
+
+/**
+ * A uniform number of 23 bits is below the probability exactly when its bits, as an integer, are below this. The
+ * probability is taken as the float32 that a tensor would hold.
+ */
+export const bernoulliThreshold = (probability: number): number => Math.ceil(Math.fround(probability) * 2 ** 23);
+
+/** `size` ones and zeros, one with this probability: the uniform number of the same place is below it. */
+export function randomBernoulli(k0: number, k1: number, size: number, probability: number): Uint8Array {
+  const bits = randomBits(k0, k1, size);
+  const threshold = bernoulliThreshold(probability);
+  const out = new Uint8Array(size);
+  for (let i = 0; i < size; i++) out[i] = bits[i]! >>> 9 < threshold ? 1 : 0;
+  return out;
+}

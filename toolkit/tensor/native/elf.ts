@@ -52,3 +52,30 @@ function lastSegmentByte(file: number, header: Buffer): number {
   }
   return end;
 }
+
+/** Names of exported symbols that match, from the dynamic string table of an ELF library; empty for other files. */
+export function symbolsMatching(path: string, pattern: RegExp): string[] {
+  if (process.platform !== "linux") return [];
+  const file = openSync(path, "r");
+  try {
+    const header = Buffer.alloc(64);
+    readSync(file, header, 0, 64, 0);
+    const [offset, size, count] = [
+      Number(header.readBigUInt64LE(40)),
+      header.readUInt16LE(58),
+      header.readUInt16LE(60),
+    ];
+    const sections = Buffer.alloc(size * count);
+    readSync(file, sections, 0, sections.length, offset);
+    for (let at = 0; at + 64 <= sections.length; at += size) {
+      // Type 3 is a string table; the loaded one (flag 2, ALLOC) holds the dynamic symbols' names.
+      if (sections.readUInt32LE(at + 4) !== 3 || (sections.readBigUInt64LE(at + 8) & 2n) === 0n) continue;
+      const names = Buffer.alloc(Number(sections.readBigUInt64LE(at + 32)));
+      readSync(file, names, 0, names.length, Number(sections.readBigUInt64LE(at + 24)));
+      return names.toString("latin1").match(pattern) ?? [];
+    }
+    return [];
+  } finally {
+    closeSync(file);
+  }
+}

@@ -59,20 +59,32 @@ function literal(value: number, element: Element): string {
   return `0x${hex.toUpperCase()}`;
 }
 
+/** Calls that are written together at the end, see `defer`. */
+interface Group {
+  readonly operands: Value[];
+  readonly results: Value[];
+  readonly write: (operands: readonly Value[]) => Value[];
+}
+
 export class Builder {
   readonly precision: Precision;
+  readonly #prefix: string;
+  readonly #groups = new Map<string, Group>();
+  readonly #groupOf = new Map<string, string>();
   readonly #operations = new Map<string, Operation>();
   readonly #known = new Map<string, Value>();
   readonly #arguments: Argument[] = [];
   #next = 0;
 
-  constructor(precision: Precision = "f32") {
+  /** `prefix` keeps the names of a region's builder apart from those around it. */
+  constructor(precision: Precision = "f32", prefix = "%") {
     this.precision = precision;
+    this.#prefix = prefix;
   }
 
   argument(shape: readonly number[], element: Element): Value {
     const index = this.#arguments.length;
-    const value: Value = { name: `%arg${index}`, shape, element };
+    const value: Value = { name: `${this.#prefix}arg${index}`, shape, element };
     this.#arguments.push({ value, index });
     return value;
   }
@@ -88,7 +100,7 @@ export class Builder {
   ): Value {
     const known = this.#known.get(text);
     if (known) return known;
-    const value: Value = { name: `%${this.#next++}`, shape, element };
+    const value: Value = { name: `${this.#prefix}${this.#next++}`, shape, element };
     this.#operations.set(value.name, { text, operands, flops, results });
     this.#known.set(text, value);
     return value;
@@ -104,25 +116,159 @@ export class Builder {
     return results.map(({ shape, element }, index) => ({ name: `${first.name}#${index}`, shape, element }));
   }
 
-  /** The function that computes `results`, without what they do not need. */
-  finish(results: readonly Value[], name = "main"): Program {
-    const live = new Set<string>();
-    // `%7#1` is the second result of operation %7.
-    const base = (value: string): string => value.split("#")[0]!;
-    const pending = results.map((value) => value.name);
-    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
-      const value = base(next);
-      if (live.has(value)) continue;
-      live.add(value);
-      for (const operand of this.#operations.get(value)?.operands ?? []) pending.push(operand.name);
+  /**
+   * A call that is written together with all others of its group: `write` gets the operands of every call and gives
+   * their results. A step draws a hundred random masks; written one by one they would be most of the program.
+   */
+  defer(
+    group: string,
+    operand: Value,
+    shape: readonly number[],
+    element: Element,
+    write: (operands: readonly Value[]) => Value[],
+  ): Value {
+    // What depends on a result of the group cannot be an operand of it.
+    let name = group;
+    while (this.#groups.has(name) && this.#dependsOn(operand, name)) name = `${name}'`;
+    const known = this.#groups.get(name);
+    const twin = known?.operands.findIndex((other) => other.name === operand.name) ?? -1;
+    if (known && twin >= 0) return known.results[twin]!;
+    const value: Value = { name: `${this.#prefix}${this.#next++}`, shape, element };
+    const members = known ?? { operands: [], results: [], write };
+    members.operands.push(operand);
+    members.results.push(value);
+    this.#groups.set(name, members);
+    this.#groupOf.set(value.name, name);
+    return value;
+  }
+
+  #dependsOn(value: Value, group: string): boolean {
+    const seen = new Set<string>();
+    const pending = [value];
+    for (let next = pending.pop(); next; next = pending.pop()) {
+      if (seen.has(next.name)) continue;
+      seen.add(next.name);
+      const member = this.#groupOf.get(next.name);
+      if (member === group) return true;
+      if (member !== undefined) pending.push(...this.#groups.get(member)!.operands);
+      else pending.push(...(this.#operations.get(next.name.split("#")[0]!)?.operands ?? []));
     }
+    return false;
+  }
+
+  /** Writes the groups' operations; each deferred name becomes a reshape of its part of the whole. */
+  #resolveGroups(): void {
+    for (const [name, { operands, results, write }] of this.#groups) {
+      const written = write(operands);
+      results.forEach((result, index) => {
+        const part = written[index]!;
+        const text = `stablehlo.reshape ${part.name} : (${typeText(part)}) -> ${typeText(result)}`;
+        this.#operations.set(result.name, { text, operands: [part], flops: 0, results: 1 });
+      });
+      this.#groups.delete(name);
+    }
+  }
+
+  /** Names of the operations that `results` need, each after its operands. */
+  #ordered(results: readonly Value[]): string[] {
+    const order: string[] = [];
+    const state = new Map<string, "open" | "done">();
+    const pending = results.map((value) => value.name.split("#")[0]!).reverse();
+    while (pending.length > 0) {
+      const name = pending.at(-1)!;
+      if (state.get(name) === undefined) {
+        state.set(name, "open");
+        const operands = this.#operations.get(name)?.operands ?? [];
+        for (const operand of operands.toReversed()) {
+          const base = operand.name.split("#")[0]!;
+          if (state.get(base) === undefined) pending.push(base);
+        }
+        continue;
+      }
+      pending.pop();
+      if (state.get(name) === "done") continue;
+      state.set(name, "done");
+      order.push(name);
+    }
+    return order;
+  }
+
+  #lines(results: readonly Value[]): { lines: string[]; live: ReadonlySet<string>; flops: number } {
+    this.#resolveGroups();
+    const order = this.#ordered(results);
     const lines: string[] = [];
     let flops = 0;
-    for (const [value, operation] of this.#operations) {
-      if (!live.has(value)) continue;
+    for (const value of order) {
+      const operation = this.#operations.get(value);
+      if (!operation) continue;
       lines.push(`    ${value}${operation.results > 1 ? `:${operation.results}` : ""} = ${operation.text}`);
       flops += operation.flops;
     }
+    return { lines, live: new Set(order), flops };
+  }
+
+  /**
+   * [count, …row] whose row i is `row(b, i, …inputs)`, made by a loop whose body is compiled once. Nothing of it is
+   * computed anew where a row is used: the compiler fuses no loop into its users.
+   */
+  rowsByLoop(
+    count: number,
+    shape: readonly number[],
+    element: Element,
+    inputs: readonly Value[],
+    row: (b: Builder, index: Value, inputs: readonly Value[]) => Value,
+  ): Value {
+    const b = new Builder(this.precision, `%loop${this.#next++}_`);
+    const whole = { shape: [count, ...shape], element };
+    const [index, ...carried] = [{ shape: [], element: "i32" as const }, ...inputs, whole].map((value) =>
+      b.argument(value.shape, value.element),
+    );
+    const [own, buffer] = [carried.slice(0, -1), carried.at(-1)!];
+    const made = b.reshape(row(b, index!, own), [1, ...shape]);
+    const zero = b.splat(0, [], "i32");
+    const starts = [index!, ...shape.map(() => zero)];
+    const updated = b.emit(
+      `stablehlo.dynamic_update_slice ${buffer.name}, ${made.name}, ${starts.map(({ name }) => name).join(", ")} : (${typeText(buffer)}, ${typeText(made)}, ${starts.map(typeText).join(", ")}) -> ${typeText(buffer)}`,
+      [buffer, made, ...starts],
+      buffer.shape,
+      element,
+    );
+    const next = b.with("add", index!, 1);
+    const { lines } = b.#lines([next, updated]);
+    const initial = [this.splat(0, [], "i32"), ...inputs, this.splat(0, whole.shape, element)];
+    const parameters = [index!, ...carried];
+    const types = parameters.map(typeText).join(", ");
+    const limit = `${index!.name}_limit`;
+    const text = [
+      `stablehlo.while(${parameters.map(({ name }, position) => `${name} = ${initial[position]!.name}`).join(", ")}) : ${types}`,
+      "    cond {",
+      `      ${limit} = stablehlo.constant dense<${count}> : tensor<i32>`,
+      `      ${limit}_reached = stablehlo.compare LT, ${index!.name}, ${limit} : (tensor<i32>, tensor<i32>) -> tensor<i1>`,
+      `      stablehlo.return ${limit}_reached : tensor<i1>`,
+      "    } do {",
+      ...lines,
+      `      stablehlo.return ${[next, ...own, updated].map(({ name }) => name).join(", ")} : ${types}`,
+      "    }",
+    ].join("\n");
+    return this.emitMany(text, initial, parameters).at(-1)!;
+  }
+
+  /** One row of [n, …] at a computed position, [1, …]. */
+  dynamicRow(x: Value, index: Value): Value {
+    const zero = this.splat(0, [], "i32");
+    const starts = [index, ...x.shape.slice(1).map(() => zero)];
+    const shape = [1, ...x.shape.slice(1)];
+    return this.emit(
+      `stablehlo.dynamic_slice ${x.name}, ${starts.map(({ name }) => name).join(", ")}, sizes = [${shape}] : (${typeText(x)}, ${starts.map(typeText).join(", ")}) -> ${typeText({ ...x, shape })}`,
+      [x, ...starts],
+      shape,
+      x.element,
+    );
+  }
+
+  /** The function that computes `results`, without what they do not need. */
+  finish(results: readonly Value[], name = "main"): Program {
+    const { lines, live, flops } = this.#lines(results);
     const used = this.#arguments.filter(({ value }) => live.has(value.name));
     const types = results.map(typeText).join(", ");
     const names = results.map((value) => value.name).join(", ");

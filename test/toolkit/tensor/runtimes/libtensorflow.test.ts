@@ -180,7 +180,7 @@ describe.skipIf(!libraryPath)("libtensorflow", () => {
   });
 
   it("leaves timers running while a compiled function computes", async () => {
-    const size = 1500;
+    const size = 800;
     const x = tf.randomUniform([size, size], -1e-2, 1e-2);
     const chain = compile((a: tf.Tensor) => [
       Array.from({ length: 12 }).reduce<tf.Tensor>((sum) => tf.tanh(tf.matMul(sum, a)), a),

@@ -101,13 +101,13 @@ describe("structs in memory", () => {
 function fakeTable(
   version: readonly [number, number],
   functions: Readonly<Record<string, (args: number) => number>>,
-  entries = apiFunctions.length,
+  entries = Number(apiFunctions.length),
 ): { readonly address: number; readonly kept: unknown[] } {
   const table = new BigUint64Array(new ArrayBuffer(apiHeaderBytes + 8 * entries));
   table[0] = BigInt(table.byteLength);
   new Int32Array(table.buffer).set(version, 8);
   const kept: unknown[] = [table];
-  apiFunctions.slice(0, entries).forEach((name, index) => {
+  [...apiFunctions].slice(0, entries).forEach((name, index) => {
     const callback = new JSCallback(functions[name] ?? (() => 0), { args: ["ptr"], returns: "ptr" });
     kept.push(callback);
     table[apiHeaderBytes / 8 + index] = BigInt(callback.ptr as number);

@@ -1,9 +1,13 @@
 // libtensorflow's C API through bun:ffi: the symbols used, one context, and status codes as named errors. Knows
 // nothing of tfjs. Rule for every call here: `ptr()` keeps nothing alive, so whatever C reads is either passed as the
 // typed array itself (kept for the call) or kept in a variable that is used again after the call.
+
 import { type ConvertFns, dlopen, type Pointer } from "bun:ffi";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { cpus, homedir } from "node:os";
+import { dirname, join } from "node:path";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
-import { checkLibraryFile } from "../../native/elf.ts";
+import { checkLibraryFile, symbolsMatching } from "../../native/elf.ts";
 import { setNativeDefault, withoutStderr } from "../../native/environment.ts";
 
 const table = {
@@ -124,8 +128,10 @@ export function openTensorflow(path: string): Tensorflow {
   if (known) return known;
   checkLibraryFile(path);
   // Read when the library is loaded: only errors may reach a notebook's stderr.
-  setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "2");
+  setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "3");
+  setNativeDefault("TF_XLA_FLAGS", cacheFlags(path));
   const c = load(path);
+  silenceLogs(path);
   const status = c.TF_NewStatus()!;
   const check = (doing: string, of: Handle = status): void => {
     const code = c.TF_GetCode(of);
@@ -159,6 +165,47 @@ function load(path: string): Symbols {
         `reinstall it (pip install tensorflow-cpu) or unset BUNSEN_TENSORFLOW`,
       { cause },
     );
+  }
+}
+
+/**
+ * Compiled programs are kept over processes, keyed by the library and the processor: code for one processor's
+ * instructions may not run on another. BUNSEN_XLA_CACHE names another folder, or is `off`.
+ */
+function cacheFlags(path: string): string {
+  const asked = process.env.BUNSEN_XLA_CACHE;
+  if (asked === "off" || process.env.TF_XLA_FLAGS !== undefined) return process.env.TF_XLA_FLAGS ?? "";
+  const caches = process.env.BUNSEN_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "bunsen");
+  const folder = join(asked ?? join(caches, "xla"), cacheKey(path));
+  try {
+    mkdirSync(folder, { recursive: true });
+  } catch {
+    // A folder that cannot be written: every process compiles for itself.
+    return "";
+  }
+  return `--tf_xla_persistent_cache_directory=${folder} --tf_xla_persistent_cache_device_types=CPU`;
+}
+
+function cacheKey(path: string): string {
+  const features =
+    process.platform === "linux" ? (/^flags\s*:.*$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[0] ?? "") : "";
+  const { size, mtimeMs } = statSync(path);
+  return Bun.hash(`${path} ${size} ${mtimeMs} ${process.arch} ${cpus().length} ${features}`).toString(16);
+}
+
+/**
+ * Errors come back as status codes. What the library logs besides (alarms about slow compiles, remarks on its cache)
+ * would stand in a notebook's output, and no environment variable reaches those lines.
+ */
+function silenceLogs(path: string): void {
+  const framework = join(dirname(path), "libtensorflow_framework.so.2");
+  if (!existsSync(framework)) return;
+  try {
+    const [name] = symbolsMatching(framework, /_ZN4absl\w*14SetMinLogLevelENS\w*LogSeverityAtLeastE/);
+    // 3 is kFatal.
+    if (name) dlopen(framework, { [name]: { args: ["i32"], returns: "void" } }).symbols[name]!(3);
+  } catch {
+    // Another build of the library: its logs stay.
   }
 }
 

@@ -2,15 +2,52 @@
 // reference. `rng_bit_generator` is not used: its bits are not promised to be equal between implementations.
 
 import { randomKernels } from "../../random-names.ts";
-import { domains, parity, rotations } from "../../threefry.ts";
-import { type Builder, sizeOf, type Value } from "../builder.ts";
+import { bernoulliThreshold, domains, parity, rotations } from "../../threefry.ts";
+import { type Builder, type Element, range, sizeOf, type Value } from "../builder.ts";
 import type { Lowering } from "./lowering.ts";
 
-/** The two words of a key as unsigned scalars. */
-function words(b: Builder, key: Value): [Value, Value] {
-  const unsigned = b.bitcast(key, "ui32");
-  const word = (index: number): Value => b.reshape(b.slice(unsigned, [index], [index + 1]), []);
-  return [word(0), word(1)];
+/** Keys [n, 2] ui32. */
+const table = (b: Builder, keys: readonly Value[]): Value =>
+  b.bitcast(
+    b.concatenate(
+      keys.map((key) => b.reshape(key, [1, 2])),
+      0,
+    ),
+    "ui32",
+  );
+
+/** The two words of one key, [1, 2] ui32, as scalars. */
+const wordsOf = (b: Builder, key: Value): [Value, Value] => [
+  b.reshape(b.slice(key, [0, 0], [1, 1]), []),
+  b.reshape(b.slice(key, [0, 1], [1, 2]), []),
+];
+
+/** The rows of [n, …] as n values. */
+function rows(b: Builder, all: Value): Value[] {
+  const rest = all.shape.slice(1);
+  return range(all.shape[0]!).map((row) => b.slice(all, [row, ...rest.map(() => 0)], [row + 1, ...rest]));
+}
+
+/** What `finish` makes of 23 random bits, `size` of them for each key: [size] per key. */
+function draws(
+  b: Builder,
+  keys: readonly Value[],
+  size: number,
+  element: Element,
+  finish: (b: Builder, bits: Value) => Value,
+): Value[] {
+  const draw = (inner: Builder, key: Value): Value => {
+    const [x0, x1] = threefry(inner, wordsOf(inner, key), domains.bits, inner.iota([size], 0, "ui32"));
+    return finish(inner, inner.with("shift_right_logical", inner.binary("xor", x0, x1), 9));
+  };
+  const all = table(b, keys);
+  if (keys.length === 1) return [draw(b, all)];
+  return rows(
+    b,
+    b.rowsByLoop(keys.length, [size], element, [all], (inner, index, [own]) =>
+      draw(inner, inner.dynamicRow(own!, index)),
+    ),
+  );
 }
 
 function rotateLeft(b: Builder, x: Value, distance: number): Value {
@@ -39,19 +76,41 @@ export const random: Readonly<Record<string, Lowering>> = {
     const shape = attributes.shape as number[];
     const size = sizeOf(shape);
     if (size === 0) return b.splat(0, shape, "f32");
-    const [x0, x1] = threefry(b, words(b, key!), domains.bits, b.iota([size], 0, "ui32"));
-    const mantissa = b.with("shift_right_logical", b.binary("xor", x0, x1), 9);
-    const oneToTwo = b.bitcast(b.with("or", mantissa, 0x3f800000), "f32");
-    return b.reshape(b.with("subtract", oneToTwo, 1), shape);
+    // Random bits as the mantissa of a float in [1, 2); the subtraction is exact.
+    const unit = (inner: Builder, bits: Value): Value =>
+      inner.with("subtract", inner.bitcast(inner.with("or", bits, 0x3f800000), "f32"), 1);
+    return b.defer(`uniform ${shape}`, key!, shape, "f32", (keys) => draws(b, keys, size, "f32", unit));
+  },
+  [randomKernels.bernoulli]: (b, { key }, attributes) => {
+    const { shape, probability } = attributes as { shape: number[]; probability: number };
+    const size = sizeOf(shape);
+    if (size === 0) return b.splat(0, shape, "i1");
+    const below = (inner: Builder, bits: Value): Value =>
+      inner.compare("LT", bits, inner.splat(bernoulliThreshold(probability), [], "ui32"));
+    return b.defer(`bernoulli ${probability} ${shape}`, key!, shape, "i1", (keys) => draws(b, keys, size, "i1", below));
   },
   [randomKernels.split]: (b, { key }, attributes) => {
     const count = attributes.count as number;
-    const [x0, x1] = threefry(b, words(b, key!), domains.split, b.iota([count], 0, "ui32"));
+    const [x0, x1] = threefry(b, wordsOf(b, table(b, [key!])), domains.split, b.iota([count], 0, "ui32"));
     return b.bitcast(b.concatenate([b.reshape(x0, [count, 1]), b.reshape(x1, [count, 1])], 1), "i32");
   },
-  [randomKernels.foldIn]: (b, { key, data }) => {
-    const counter = b.reshape(b.bitcast(data!, "ui32"), [1]);
-    const [x0, x1] = threefry(b, words(b, key!), domains.foldIn, counter);
-    return b.bitcast(b.concatenate([x0, x1], 0), "i32");
-  },
+  [randomKernels.foldIn]: (b, { key, data }) =>
+    b.defer(`foldIn ${key!.name}`, b.reshape(data!, []), [2], "i32", (integers) => {
+      const fold = (inner: Builder, parent: Value, counter: Value): Value => {
+        const [x0, x1] = threefry(inner, wordsOf(inner, parent), domains.foldIn, inner.bitcast(counter, "ui32"));
+        return inner.bitcast(inner.concatenate([inner.reshape(x0, [1]), inner.reshape(x1, [1])], 0), "i32");
+      };
+      const parent = table(b, [key!]);
+      const counters = b.concatenate(
+        integers.map((value) => b.reshape(value, [1])),
+        0,
+      );
+      if (integers.length === 1) return [fold(b, parent, counters)];
+      return rows(
+        b,
+        b.rowsByLoop(integers.length, [2], "i32", [parent, counters], (inner, index, [own, all]) =>
+          fold(inner, own!, inner.dynamicRow(all!, index)),
+        ),
+      );
+    }),
 };
