@@ -77,6 +77,27 @@ export function createLanguageLink(options: LanguageLinkOptions): LanguageLink {
     return loading;
   };
 
+  const typeProblems = (code: string): string | null | Promise<string | null> => {
+    if (options.typeErrors === "silent") return null;
+    const stops = options.typeErrors === "stop";
+    if (parts === null) {
+      // Where errors stop a cell, the first cell waits for the server too; a server that cannot start stops nothing.
+      return stops
+        ? get().then(
+            () => typeProblems(code),
+            () => null,
+          )
+        : null;
+    }
+    noticeLostState();
+    tell();
+    const { language, describeProblems } = parts;
+    const described = (problems: readonly TypeProblem[]): string | null =>
+      problems.length === 0 ? null : describeProblems(problems);
+    const problems = language.diagnostics(code, stops);
+    return problems instanceof Promise ? problems.then(described) : described(problems);
+  };
+
   return {
     get,
     startSoon() {
@@ -95,16 +116,7 @@ export function createLanguageLink(options: LanguageLinkOptions): LanguageLink {
       // Told after the reply: the language room parses it.
       if (untold.length === 1) setImmediate(tell);
     },
-    typeProblems(code) {
-      if (parts === null || options.typeErrors === "silent") return null;
-      noticeLostState();
-      tell();
-      const { language, describeProblems } = parts;
-      const described = (problems: readonly TypeProblem[]): string | null =>
-        problems.length === 0 ? null : describeProblems(problems);
-      const problems = language.diagnostics(code);
-      return problems instanceof Promise ? problems.then(described) : described(problems);
-    },
+    typeProblems,
     async dispose() {
       disposed = true;
       if (timer !== null) clearTimeout(timer);
