@@ -56,7 +56,6 @@ The same command goes on where it was broken off. Prints the table, writes table
         model: { type: "string" },
         engine: { type: "string", default: "auto" },
         plan: { type: "boolean", default: false },
-        set: { type: "string", multiple: true, default: [] },
       },
     });
     const [name] = positionals;

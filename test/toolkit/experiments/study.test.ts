@@ -1,8 +1,13 @@
 // A study gives every method the same budget; its plan is what the command would run.
-import { describe, expect, test } from "vitest";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import { gridSteps } from "#toolkit/experiments/grid.ts";
 import { quickStudy } from "#toolkit/experiments/quick.ts";
-import { sourceRuns, studySteps, targetGrids } from "#toolkit/experiments/study.ts";
+import { runStudy, type Study, sourceRuns, studySteps, targetGrids } from "#toolkit/experiments/study.ts";
+import { type LabelledRun, summarise, summaryTable } from "#toolkit/report/index.ts";
+import { useEngine } from "#toolkit/tensor/index.ts";
 import { resolveRun } from "#toolkit/training/index.ts";
 
 const study = quickStudy("runs/quick", "runs/quick/backbone", "cpu");
@@ -38,5 +43,61 @@ describe("The quick study", () => {
     expect((attempt.config as unknown as { from: string[] }).from).toEqual(
       ["glue-sst2", "glue-cola", "glue-mrpc"].map((name) => `runs/quick/teachers/${name}`),
     );
+  });
+});
+
+describe("A study that runs", () => {
+  const root = mkdtempSync(join(tmpdir(), "bunsen-study-"));
+  afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+  test("trains teachers once, all methods on all targets, and goes on where it was stopped", async () => {
+    await useEngine("wasm");
+    const tiny: Study = {
+      ...study,
+      folder: root,
+      model: join(import.meta.dirname, "../../../datasets/mini/backbone"),
+      sourceTasks: ["mini/sst2", "mini/cola"],
+      targets: ["mini/rte"],
+      methods: study.methods.filter(({ label }) => ["prompt tuning", "SPoT", "MPT"].includes(label)),
+      sources: study.sources.slice(0, 2),
+      shots: [4],
+      seeds: [1, 2],
+      rates: [1],
+      numVirtualTokens: 3,
+      sourceSteps: 1,
+      teacherSteps: 1,
+      targetSteps: 1,
+      common: { engine: "wasm", batchSize: 2, evaluationExamples: 4, evaluationBatchSize: 4, maxNewTokens: 2 },
+    };
+    const drive = async (stopAfter: number): Promise<{ trained: number; runs: readonly LabelledRun[] | null }> => {
+      const stop = new AbortController();
+      const events = runStudy(tiny, stop.signal);
+      let trained = 0;
+      try {
+        for (let next = await events.next(); ; next = await events.next()) {
+          if (next.done) return { trained, runs: next.value };
+          if (next.value.type === "step" && ++trained === stopAfter) stop.abort();
+        }
+      } catch (error) {
+        expect((error as Error).name).toBe("AbortError");
+        return { trained, runs: null };
+      }
+    };
+    const first = await drive(5);
+    expect(first.runs).toBeNull();
+    const second = await drive(Number.POSITIVE_INFINITY);
+    // A run that was stopped in its last step only lacks its end: no step is done twice.
+    expect(first.trained + second.trained).toBe(studySteps(tiny));
+    expect(second.runs!.map(({ label }) => label)).toEqual([
+      "prompt tuning",
+      "prompt tuning",
+      "SPoT",
+      "SPoT",
+      "MPT",
+      "MPT",
+    ]);
+    const table = summaryTable(summarise(second.runs!));
+    expect(table.rows).toHaveLength(3);
+    expect(second.runs!.at(-1)!.result.needs.map((need) => need.run)).toContain(join(root, "teachers/mini-sst2"));
   });
 });
