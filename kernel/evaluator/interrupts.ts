@@ -10,7 +10,7 @@ import type { Life } from "./life.ts";
 import { commandLine, descendants, signalProcess, youngDescendants } from "./process-tree.ts";
 
 /** How long an idle child may take to answer; then when to signal again, should the signal have come between two guarded calls. */
-const SIGNAL_MS: readonly number[] = [6, 30, 70, 150, 300, 600, 1_000, 1_500];
+const SIGNAL_MS: readonly number[] = [3, 30, 70, 150, 300, 600, 1_000, 1_500];
 const STUBBORN_MS = 2_000;
 /** Start times of processes are known to a hundredth of a second. */
 const AGE_SLACK_MS = 20;

@@ -1,4 +1,5 @@
 // How errors of user code are told: in the user's own TypeScript lines, without the kernel's.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";

@@ -32,7 +32,6 @@ export interface Harness extends AsyncDisposable {
   text(cell: string, name?: "stdout" | "stderr"): string;
 }
 
-// biome-ignore lint/suspicious/noControlCharactersInRegex: colours are control characters
 const COLOURS = /\u001b\[[0-9;]*m/g;
 
 export function plain(lines: readonly string[]): string {

@@ -1,4 +1,5 @@
 // What a cell may be written in: TypeScript and TSX, declared and redeclared over many cells.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
 import { afterAll, describe, expect, test } from "vitest";
 import { start } from "./harness.ts";

@@ -1,4 +1,5 @@
 // What cells import: local files (reloaded when edited), packages from the notebook's folder upwards, the project's own.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
 import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -1,4 +1,5 @@
 // Everything that a cell makes visible arrives: in order, in its cell, before its end.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
 import { afterAll, describe, expect, test } from "vitest";
 import type { Output } from "#kernel/evaluator/port.ts";

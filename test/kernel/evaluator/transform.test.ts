@@ -1,4 +1,5 @@
 // The transform of cells under fire: any text, broken cells, and generated programs that must mean what they mean elsewhere.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
 import vm from "node:vm";
 import { afterAll, describe, expect, test } from "vitest";

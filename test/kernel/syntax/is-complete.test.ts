@@ -1,4 +1,5 @@
 // Whether a front end may run what was typed, must wait for more, or sees a mistake.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
 import { expect, test } from "vitest";
 import { isComplete } from "#kernel/syntax/is-complete.ts";

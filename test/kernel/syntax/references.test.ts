@@ -1,4 +1,5 @@
 // Which uses of a name reach beyond the scopes inside a program.
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: the programs under test are text
 
 import { expect, test } from "vitest";
 import { parseJavaScript } from "#kernel/syntax/parse.ts";
