@@ -16,9 +16,12 @@ export class Rewriter {
   readonly vars: Set<string> = new Set();
   isAsync = false;
   readonly #js: string;
+  readonly #script: number;
 
-  constructor(js: string) {
+  /** `script` names the script in its awaits. */
+  constructor(js: string, script: number) {
     this.#js = js;
+    this.#script = script;
     this.text = new MagicString(js);
   }
 
@@ -145,7 +148,7 @@ export class Rewriter {
     this.text.update(
       statement.start,
       statement.end,
-      `;await ${HELPER}.a(${HELPER}.bind(${source}, ${JSON.stringify(bindings)}));`,
+      `;await ${HELPER}.a(${HELPER}.bind(${source}, ${JSON.stringify(bindings)}), ${this.#script}, ${statement.start});`,
     );
   }
 
@@ -157,7 +160,7 @@ export class Rewriter {
     this.text.update(
       statement.start,
       statement.end,
-      `;await ${HELPER}.a(${HELPER}.bind(${this.source(statement)}, ${JSON.stringify(bindings)}));`,
+      `;await ${HELPER}.a(${HELPER}.bind(${this.source(statement)}, ${JSON.stringify(bindings)}), ${this.#script}, ${statement.start});`,
     );
   }
 
@@ -193,7 +196,7 @@ export class Rewriter {
           if (depth === 0) this.isAsync = true;
           const argument = need(inner, "argument");
           this.before(argument, `${HELPER}.a(`);
-          this.after(argument, ")");
+          this.after(argument, `, ${this.#script}, ${inner.start})`);
           break;
         }
         case "ForOfStatement":
@@ -201,7 +204,7 @@ export class Rewriter {
             if (depth === 0) this.isAsync = true;
             const right = need(inner, "right");
             this.before(right, `${HELPER}.i(`);
-            this.after(right, ")");
+            this.after(right, `, ${this.#script}, ${inner.start})`);
           }
           break;
         case "VariableDeclaration":

@@ -24,6 +24,8 @@ export interface TransformedCell {
   readonly names: readonly string[];
   /** Where a position of the script lies in the cell's own text; null for text that the user did not write. */
   originalPosition(position: LineColumn): LineColumn | null;
+  /** Where an await stands, by the offset that its call carries. */
+  awaitPosition(offset: number): LineColumn | null;
 }
 
 /** What a session of cells has made of the global names so far. */
@@ -32,9 +34,11 @@ export interface TransformContext {
   readonly builtIns: ReadonlySet<string>;
   /** Built-in names that earlier cells have declared. */
   readonly shadowed: ReadonlySet<string>;
+  /** The number that names the script in the awaits of the cell. */
+  readonly script: number;
 }
 
-const NOTHING_SHADOWED: TransformContext = { builtIns: new Set(), shadowed: new Set() };
+const NOTHING_SHADOWED: TransformContext = { builtIns: new Set(), shadowed: new Set(), script: 0 };
 
 /** A cell that cannot be parsed. */
 export interface RejectedCell {
@@ -140,16 +144,22 @@ export function transformCell(
     js = lowered.code;
     program = parseJavaScript(js);
   }
-  const rewriter = new Rewriter(js);
+  const rewriter = new Rewriter(js, context.script);
   const statements = program.body.filter((statement) => !isNothing(statement));
   const last = facts.endsInExpression ? resultExpression(statements.at(-1)) : null;
   const anchor = statements.find((statement) => !isHoisted(statement));
+  // `await add("x"); import y from "x"` in one cell means what it says: such an import stays behind.
+  const adding = statements.find(
+    (statement) => !isHoisted(statement) && /\badd\(/.test(js.slice(statement.start, statement.end)),
+  );
+  const waitsForAdd = (statement: SyntaxNode): boolean =>
+    adding !== undefined && statement.type === "ImportDeclaration" && statement.start > adding.start;
   // A default export is parenthesised already, and closed by a semicolon.
   const isDefault = last !== null && statements.at(-1)?.type === "ExportDefaultDeclaration";
   if (last !== null) rewriter.before(last, isDefault ? "return [" : "return [(");
   for (const statement of program.body) {
     rewriteTop(rewriter, statement);
-    if (anchor !== undefined && statement.start > anchor.start && isHoisted(statement)) {
+    if (anchor !== undefined && statement.start > anchor.start && isHoisted(statement) && !waitsForAdd(statement)) {
       rewriter.text.move(statement.start, statement.end, anchor.start);
     }
   }
@@ -170,24 +180,26 @@ export function transformCell(
   rewriter.text.append("\n})");
 
   let maps: TraceMap[] | null = null;
+  const trace = (position: LineColumn, skip: number): LineColumn | null => {
+    // Only errors need maps: they are made when the first one comes.
+    maps ??= [rewriter.text.generateMap({ hires: true }), lowered?.map(), erased.map]
+      .filter((map) => map !== undefined)
+      .map((map) => new TraceMap(map as never));
+    let place: LineColumn = position;
+    for (const map of maps.slice(skip)) {
+      const found = originalPositionFor(map, place);
+      if (found.line === null) return null;
+      place = { line: found.line, column: found.column };
+    }
+    return place.line === 1 ? { line: 1, column: Math.max(0, place.column - shift) } : place;
+  };
   return {
     ok: true,
     code: rewriter.text.toString(),
     isAsync: rewriter.isAsync,
     names,
-    originalPosition(position: LineColumn): LineColumn | null {
-      // Only errors need maps: they are made when the first one comes.
-      maps ??= [rewriter.text.generateMap({ hires: true }), lowered?.map(), erased.map]
-        .filter((map) => map !== undefined)
-        .map((map) => new TraceMap(map as never));
-      let place: LineColumn = position;
-      for (const map of maps) {
-        const found = originalPositionFor(map, place);
-        if (found.line === null) return null;
-        place = { line: found.line, column: found.column };
-      }
-      return place.line === 1 ? { line: 1, column: Math.max(0, place.column - shift) } : place;
-    },
+    originalPosition: (position) => trace(position, 0),
+    awaitPosition: (offset) => trace(lineColumn(js, offset), 1),
   };
 }
 

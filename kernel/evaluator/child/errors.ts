@@ -7,6 +7,7 @@ import type { SyntaxProblem } from "../../syntax/parse.ts";
 import { type LineColumn, lines } from "../../syntax/positions.ts";
 import { HELPER } from "../rewriter.ts";
 import { problemPosition, type TransformContext, type TransformedCell, transformCell } from "../transform.ts";
+import { awaitOf } from "./awaits.ts";
 import type { CellState } from "./cells.ts";
 
 export interface ErrorReport {
@@ -48,14 +49,18 @@ export function scriptName(state: CellState, context: TransformContext): string 
 /** The latest mapped cell: the frames of one stack mostly lie in one. */
 let mapped: { readonly record: ScriptRecord; readonly cell: TransformedCell } | null = null;
 
-function originalPosition(record: ScriptRecord, position: LineColumn): LineColumn | null {
+function mappedCell(record: ScriptRecord): TransformedCell | null {
   if (mapped?.record !== record) {
     const cell = transformCell(record.state.request.code, record.context);
     if (!cell.ok) return null;
     mapped = { record, cell };
   }
-  const place = mapped.cell.originalPosition(position);
-  if (place === null) return null;
+  return mapped.cell;
+}
+
+function originalPosition(record: ScriptRecord, position: LineColumn): LineColumn | null {
+  const place = mappedCell(record)?.originalPosition(position);
+  if (place === null || place === undefined) return null;
   // The engine points behind the `new` of a construction; people look for the beginning.
   const before = lines(record.state.request.code)[place.line - 1]?.slice(0, place.column) ?? "";
   const lead = /\bnew\s+$/.exec(before);
@@ -98,6 +103,17 @@ function framesOf(stack: string): Frame[] {
     frames.push({ name: match[1] ?? "", file, line, column, cell: null });
   }
   return frames;
+}
+
+/** The await that an error came through, for one whose stack names no cell. */
+function awaitFrame(error: object): Frame[] {
+  const place = awaitOf(error);
+  const record = place === null ? undefined : scripts.get(place.script);
+  if (place === null || record === undefined) return [];
+  const position = mappedCell(record)?.awaitPosition(place.offset);
+  if (position === null || position === undefined) return [];
+  const { state } = record;
+  return [{ name: "await", file: cellLabel(state), line: position.line, column: position.column + 1, cell: state }];
 }
 
 /** The cell that an error's stack names first. */
@@ -157,7 +173,7 @@ function withoutHelpers(message: string): string {
   return message
     .replace(/\(0, __bunsen__\.s\.([\p{ID_Continue}$]+)\)/gu, "$1")
     .replace(/__bunsen__\.[skv]\./g, "")
-    .replace(/__bunsen__\.[ai]\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g, "$1")
+    .replace(/__bunsen__\.[ai]\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*), \d+, \d+\)/g, "$1")
     .replace(/__bunsen__\.(?:[ai]\()?/g, "");
 }
 
@@ -211,6 +227,7 @@ function describe(error: unknown, depth: number, seen: Set<unknown>): string[] {
   if (typeof error !== "object" || error === null) return out;
   seen.add(error);
   const frames = framesOf(String(read(error, "stack") ?? ""));
+  if (!frames.some((frame) => frame.cell !== null)) frames.push(...awaitFrame(error));
   const first = frames.find((frame) => frame.cell !== null || isOwnFile(frame.file));
   const inCell = frames.find((frame) => frame.cell !== null);
   out.push(...messagePosition(error));

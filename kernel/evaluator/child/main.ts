@@ -76,7 +76,7 @@ function fail(state: CellState, report: ErrorReport, userExpressions: Record<str
 
 /** Runs code of a cell's and tells how it ended. */
 function start(state: CellState, code: string): void {
-  const context = transformContext();
+  const context = transformContext(state.sequence);
   const transformed = transformCell(code, context);
   if (!transformed.ok) {
     fail(state, reportProblems(state, transformed.problems));
@@ -120,7 +120,7 @@ async function userExpressions(state: CellState): Promise<Record<string, unknown
   const values: Record<string, unknown> = {};
   for (const [name, code] of Object.entries(state.request.userExpressions)) {
     try {
-      const transformed = transformCell(code, transformContext());
+      const transformed = transformCell(code, transformContext(state.sequence));
       if (!transformed.ok) throw new SyntaxError(transformed.problems[0]?.message ?? "cannot be parsed");
       const run = new vm.Script(transformed.code, {
         filename: "bunsen:expression",

@@ -3,6 +3,7 @@
 
 import { HELPER } from "../rewriter.ts";
 import type { TransformContext } from "../transform.ts";
+import { noteAwait } from "./awaits.ts";
 import { type CellState, contextCell, enterCell } from "./cells.ts";
 import { ClassDecorating } from "./decorators.ts";
 import { importMeta, importModule } from "./modules.ts";
@@ -20,16 +21,16 @@ const builtIns: ReadonlySet<string> = new Set(
 export const shadows: Record<string, unknown> = Object.create(null);
 
 /** Built-in names that cells have declared, for the transform. A new set with each change: cells remember theirs. */
-let context: TransformContext = { builtIns, shadowed: new Set() };
+let context: TransformContext = { builtIns, shadowed: new Set(), script: 0 };
 
-export function transformContext(): TransformContext {
-  return context;
+export function transformContext(script: number): TransformContext {
+  return { ...context, script };
 }
 
 /** Where a name's value lives: on `globalThis`, or beside it for the name of a built-in. */
 function holderOf(name: string): object {
   if (!builtIns.has(name)) return globalThis;
-  if (!context.shadowed.has(name)) context = { builtIns, shadowed: new Set([...context.shadowed, name]) };
+  if (!context.shadowed.has(name)) context = { builtIns, shadowed: new Set([...context.shadowed, name]), script: 0 };
   return shadows;
 }
 
@@ -51,8 +52,12 @@ function places(constant: boolean): object {
 class Pause {
   readonly #value: unknown;
   readonly #state: CellState | undefined;
+  readonly #script: number;
+  readonly #offset: number;
 
-  constructor(value: unknown, state: CellState | undefined) {
+  constructor(value: unknown, state: CellState | undefined, script: number, offset: number) {
+    this.#script = script;
+    this.#offset = offset;
     this.#value = value;
     this.#state = state;
   }
@@ -64,6 +69,7 @@ class Pause {
     const stop = (error: Error): void => {
       if (over) return;
       over = true;
+      noteAwait(error, this.#script, this.#offset);
       enterCell(state, () => reject(error));
     };
     if (state !== undefined) state.awaits.add(stop);
@@ -76,19 +82,22 @@ class Pause {
     };
     PromiseResolve(this.#value).then(
       (value) => settle(resolve, value),
-      (error) => settle(reject, error),
+      (error) => {
+        noteAwait(error, this.#script, this.#offset);
+        settle(reject, error);
+      },
     );
   }
 }
 
-function pause(value: unknown): PromiseLike<unknown> {
-  return new Pause(value, contextCell()) as unknown as PromiseLike<unknown>;
+function pause(value: unknown, script: number, offset: number): PromiseLike<unknown> {
+  return new Pause(value, contextCell(), script, offset) as unknown as PromiseLike<unknown>;
 }
 
 type AnyIterator = AsyncIterator<unknown> | Iterator<unknown>;
 
 /** `for await` over it pauses like `await`. */
-function pausingIterable(iterable: unknown): object {
+function pausingIterable(iterable: unknown, script: number, offset: number): object {
   const source = iterable as {
     [Symbol.asyncIterator]?: () => AnyIterator;
     [Symbol.iterator]?: () => AnyIterator;
@@ -98,9 +107,13 @@ function pausingIterable(iterable: unknown): object {
   if (typeof method !== "function") throw new TypeError(`${Bun.inspect(iterable)} is not async iterable`);
   const isAsync = typeof asyncMethod === "function";
   const relay = (result: unknown): PromiseLike<unknown> => {
-    if (isAsync) return pause(result);
+    if (isAsync) return pause(result, script, offset);
     const { done, value } = result as IteratorResult<unknown>;
-    return pause(PromiseResolve(value).then((settled) => ({ done, value: settled })));
+    return pause(
+      PromiseResolve(value).then((settled) => ({ done, value: settled })),
+      script,
+      offset,
+    );
   };
   return {
     [Symbol.asyncIterator](): object {
@@ -109,7 +122,7 @@ function pausingIterable(iterable: unknown): object {
         next: (): PromiseLike<unknown> => relay(iterator.next()),
         return: (value: unknown): PromiseLike<unknown> =>
           iterator.return === undefined
-            ? pause({ done: true, value })
+            ? pause({ done: true, value }, script, offset)
             : relay((iterator.return as (value: unknown) => unknown).call(iterator, value)),
       };
     },

@@ -62,6 +62,19 @@ test("errors after awaits keep their place", async () => {
   expect(ran.traceback).toMatch(/> 3 \|\s+throw new Error\('late'\)/);
 });
 
+test("errors without a place of their own are told where the cell awaited them", async () => {
+  const ran = await kernel.run(
+    "const address = 'http://127.0.0.1:1/';\nasync function ask() {\n  return await fetch(address);\n}\nawait ask();",
+  );
+  expect(ran.result.status).toBe("error");
+  expect(ran.traceback).toMatch(/> 3 \|\s+return await fetch\(address\);/);
+  expect(ran.traceback).toMatch(/at await \(cell \[\d+\]:3:10\)/);
+  const iterated = await kernel.run(
+    "\nfor await (const x of [Promise.reject(Object.assign(new Error('bare'), { stack: '' }))]) ;",
+  );
+  expect(iterated.traceback).toMatch(/at await \(cell \[\d+\]:2:1\)/);
+});
+
 test("kernel internals and the words of the transform are left out", async () => {
   const ran = await kernel.run("const deep = { a: null as any };\nawait deep.a.b.c(await 1)");
   expect(ran.traceback).not.toMatch(/__bunsen__|bunsen:|child\/|node:vm|guard/);

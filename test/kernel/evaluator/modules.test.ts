@@ -128,6 +128,14 @@ test("`add` installs a package that cells can import at once, and its update too
   expect(await value("import { version } from 'local-pack'; version")).toBe("1");
 });
 
+test("`add` and the import of what it adds may stand in one cell", async () => {
+  write("other-pack/package.json", '{"name":"other-pack","version":"1.0.0","type":"module","exports":"./index.js"}');
+  write("other-pack/index.js", "export const other = 'at once'");
+  const cell =
+    "const { add } = globalThis[Symbol.for('bunsen.kernel')];\nawait add('file:../other-pack');\nimport { other } from 'other-pack';\nother";
+  expect(await value(cell)).toContain("at once");
+});
+
 test("`add` refuses what is no package name, and tells the installer's own words", async () => {
   const runtime = "globalThis[Symbol.for('bunsen.kernel')]";
   const named = await kernel.run(`await ${runtime}.add("--global")`);

@@ -20,7 +20,11 @@ function pick<T>(next: () => number, from: readonly T[]): T {
   return from[Math.floor(next() * from.length)] as T;
 }
 
-const CONTEXT: TransformContext = { builtIns: new Set(["process", "fetch"]), shadowed: new Set(["fetch", "console"]) };
+const CONTEXT: TransformContext = {
+  builtIns: new Set(["process", "fetch"]),
+  shadowed: new Set(["fetch", "console"]),
+  script: 1,
+};
 
 /** The longest that one small cell may take: far above the usual millisecond, far below a hang. */
 const LIMIT_MS = 5_000;
