@@ -1,7 +1,7 @@
 #!/usr/bin/env bun
 // Greedy generation beside transformers' generate(use_cache=True): one random T5 on both sides, equal threads, rounds
 // taken in turn, the ids compared. On a machine with other work, compare the processor time beside the wall time. `bun test/bench/generation.ts [--shape t5-base] [--batch 16] [--input 256] [--new 20]
-// [--engine cpu] [--rounds 3]`. The peer's Python is that of test/conformance/peft.ts: `.venv-conformance-peft`, or
+// [--engine cpu] [--rounds 3] [--threads 2]`. The peer's Python is that of test/conformance/peft.ts: `.venv-conformance-peft`, or
 // BUNSEN_CONFORMANCE_PYTHON.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
@@ -25,6 +25,7 @@ const { values: flags } = parseArgs({
     new: { type: "string", default: "20" },
     engine: { type: "string", default: "cpu" },
     rounds: { type: "string", default: "3" },
+    threads: { type: "string", default: String(cpus().length) },
   },
 });
 const shape = shapes[flags.shape];
@@ -50,7 +51,8 @@ writeSafetensors(join(folder, "inputs.safetensors"), {
   attention_mask: { shape: [batchSize, inputLength], values: attentionMask, dtype: "I64" },
 });
 
-const threads = cpus().length;
+// XLA takes as many threads as the process may use processors: for one thread run this under `taskset -c 0`.
+const threads = Number(flags.threads);
 const peer = Bun.spawn(
   [python, join(import.meta.dirname, "generation.py"), folder, String(threads), String(maxNewTokens)],
   {
