@@ -1,11 +1,11 @@
 // Evaluation by generation: greedy (or beam) decoding of a split, then the task's own metrics. What a metric makes of a
 // prediction is the metrics room's business; here predictions only find their examples.
 import type { Dataset, Example } from "#datasets/contract.ts";
-import { type EncodedDataset, evaluationBatches } from "#toolkit/batches/index.ts";
+import { type Batch, type EncodedDataset, evaluationBatches } from "#toolkit/batches/index.ts";
 import type { Method, Parameters } from "#toolkit/methods/contract.ts";
 import { score } from "#toolkit/metrics/index.ts";
 import { createGenerator, type Generator, type T5Model } from "#toolkit/models/t5/index.ts";
-import type { Precision } from "#toolkit/tensor/index.ts";
+import { currentEngine, type Precision } from "#toolkit/tensor/index.ts";
 import type { Tokenizer } from "#toolkit/tokenizers/index.ts";
 
 export interface PredictorOptions {
@@ -87,6 +87,30 @@ export function firstExamples(encoded: EncodedDataset, count: number | null): En
   };
 }
 
+/** Input lengths of an evaluation on a compiling engine: each is an executable of its own. */
+const evaluationLengths = 4;
+
+/** The batch with its first row repeated until it has `size` rows, so that all batches of a length share an executable. */
+function filled(batch: Batch, size: number): Batch {
+  const missing = size - batch.batchSize;
+  if (missing <= 0) return batch;
+  const repeat = (values: Int32Array, width: number): Int32Array => {
+    const out = new Int32Array(size * width);
+    out.set(values);
+    for (let row = batch.batchSize; row < size; row++) out.set(values.subarray(0, width), row * width);
+    return out;
+  };
+  return {
+    ...batch,
+    inputIds: repeat(batch.inputIds, batch.inputLength),
+    attentionMask: repeat(batch.attentionMask, batch.inputLength),
+    labels: repeat(batch.labels, batch.labelLength),
+    taskIds: repeat(batch.taskIds, 1),
+    rows: repeat(batch.rows, 1),
+    batchSize: size,
+  };
+}
+
 /** Decodes every example and scores it. */
 export async function evaluate(
   predictor: Predictor,
@@ -95,9 +119,12 @@ export async function evaluate(
   options: { readonly batchSize: number; readonly taskId: number },
 ): Promise<Evaluation> {
   const predictions: Prediction[] = [];
-  for (const batch of evaluationBatches(encoded, options)) {
-    const texts = await predictor.predict(batch);
-    for (const [index, prediction] of texts.entries()) {
+  // wasm computes as it goes: there, rows that only fill up would cost time and save nothing.
+  const compiles = currentEngine().name !== "wasm";
+  const size = Math.min(options.batchSize, encoded.length);
+  for (const batch of evaluationBatches(encoded, compiles ? { ...options, maxLengths: evaluationLengths } : options)) {
+    const texts = await predictor.predict(compiles ? filled(batch, size) : batch);
+    for (const [index, prediction] of texts.slice(0, batch.batchSize).entries()) {
       const row = batch.rows[index]!;
       predictions.push({ row, prediction, example: encoded.example(row) });
     }
