@@ -211,6 +211,18 @@ export class Rewriter {
           if (depth === 0 && inner.kind === "await using") this.isAsync = true;
           if (depth === 0 && inner.kind === "var") this.declareVar(inner, parent);
           break;
+        case "CallExpression": {
+          const callee = need(inner, "callee");
+          const method =
+            callee.type === "MemberExpression" && callee.computed !== true ? nameOf(need(callee, "property")) : "";
+          if (!/^(?:then|catch|finally)$/.test(method)) break;
+          for (const argument of nodes(inner, "arguments")) {
+            if (argument.type === "SpreadElement") continue;
+            this.before(argument, `${HELPER}.f(`);
+            this.after(argument, ")");
+          }
+          break;
+        }
         case "ImportExpression":
           this.text.update(inner.start, inner.start + "import".length, `${HELPER}.import`);
           break;

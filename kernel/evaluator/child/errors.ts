@@ -174,7 +174,8 @@ function withoutHelpers(message: string): string {
     .replace(/\(0, __bunsen__\.s\.([\p{ID_Continue}$]+)\)/gu, "$1")
     .replace(/__bunsen__\.[skv]\./g, "")
     .replace(/__bunsen__\.[ai]\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*), \d+, \d+\)/g, "$1")
-    .replace(/__bunsen__\.(?:[ai]\()?/g, "");
+    .replace(/__bunsen__\.f\(((?:[^()]|\((?:[^()]|\([^()]*\))*\))*)\)/g, "$1")
+    .replace(/__bunsen__\.(?:[aif]\()?/g, "");
 }
 
 function messageOf(error: unknown): string {

@@ -94,6 +94,18 @@ function pause(value: unknown, script: number, offset: number): PromiseLike<unkn
   return new Pause(value, contextCell(), script, offset) as unknown as PromiseLike<unknown>;
 }
 
+/** A callback given to a promise: it runs guarded like what follows an await. */
+function callback(value: unknown): unknown {
+  if (typeof value !== "function") return value;
+  return (...values: unknown[]): unknown => {
+    let result: unknown;
+    enterCell(contextCell(), () => {
+      result = (value as (...values: unknown[]) => unknown)(...values);
+    });
+    return result;
+  };
+}
+
 type AnyIterator = AsyncIterator<unknown> | Iterator<unknown>;
 
 /** `for await` over it pauses like `await`. */
@@ -194,6 +206,7 @@ export function installScriptRuntime(): void {
     k: places(true),
     a: pause,
     i: pausingIterable,
+    f: callback,
     bind,
     import: importModule,
     meta: importMeta,

@@ -47,6 +47,7 @@ describe("an interrupt stops, and keeps all state after,", () => {
       "for await (const x of (async function* () { await new Promise(() => {}) })()) turns++",
     "a loop in a timer's callback that the cell waits for":
       "await new Promise(() => setTimeout(() => { GO; while (true) turns++ }, 1))",
+    "a loop in a promise's callback": "await Bun.sleep(1).then(() => { GO; while (true) turns++ })",
     "a loop in an array method": "[1].forEach(() => { while (true) turns++ })",
     "a loop in a getter of the result": "({ get [Symbol.for('Jupyter.display')]() { while (true) turns++ } })",
     "a synchronous child process": "Bun.spawnSync(['sleep', '60'])",

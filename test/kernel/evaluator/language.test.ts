@@ -346,6 +346,13 @@ await all()`),
     ).toBe("[ 5, 1, 2 ]");
   });
 
+  test("leaves what `then`, `catch` and `finally` mean as it is", async () => {
+    expect(
+      await value(`const chain = await Bun.sleep(1).then(() => 1).then(undefined, null as any).finally(() => 9).then((x) => { throw x }).catch((e) => [e]);
+const own = { then(a: number, ...rest: number[]) { return [a, ...rest] } }; [chain, own["then"](1), (() => own.then(1, ...[2, 3]))()]`),
+    ).toBe("[ [ 1 ], [ 1 ], [ 1, 2, 3 ] ]");
+  });
+
   test("leaves a `for await` early, closing its source", async () => {
     expect(
       await value(
