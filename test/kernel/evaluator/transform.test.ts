@@ -34,9 +34,10 @@ function survive(code: string): boolean {
   const begin = performance.now();
   const cell = transformCell(code, CONTEXT);
   isComplete(code);
-  expect(performance.now() - begin, JSON.stringify(code)).toBeLessThan(LIMIT_MS);
+  const took = performance.now() - begin;
+  if (took > LIMIT_MS) throw new Error(`${JSON.stringify(code)} took ${took} ms`);
   if (!cell.ok) {
-    expect(cell.problems.length).toBeGreaterThan(0);
+    if (cell.problems.length === 0) throw new Error(`${JSON.stringify(code)} was rejected without a reason`);
     return false;
   }
   try {
@@ -70,10 +71,10 @@ const CELLS = [
 ];
 
 describe("any text", () => {
-  test("of 15,000 soups of tokens is run or rejected, quickly", () => {
+  test("of 40,000 soups of tokens is run or rejected, quickly", () => {
     const next = random(1);
     let ran = 0;
-    for (let turn = 0; turn < 15_000; turn++) {
+    for (let turn = 0; turn < 40_000; turn++) {
       let code = "";
       for (let count = 1 + Math.floor(next() * 14); count > 0; count--) code += pick(next, TOKENS);
       if (survive(code)) ran++;
@@ -81,11 +82,11 @@ describe("any text", () => {
     expect(ran).toBeGreaterThan(500);
   });
 
-  test("of 5,000 broken and mixed cells is run or rejected, quickly", () => {
+  test("of 10,000 broken and mixed cells is run or rejected, quickly", () => {
     for (const cell of CELLS) expect(survive(cell), cell).toBe(true);
     const next = random(2);
     let ran = 0;
-    for (let turn = 0; turn < 5_000; turn++) {
+    for (let turn = 0; turn < 10_000; turn++) {
       let code = pick(next, CELLS);
       for (let count = Math.floor(next() * 3); count >= 0; count--) {
         const from = Math.floor(next() * code.length);
