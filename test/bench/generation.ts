@@ -1,8 +1,9 @@
 #!/usr/bin/env bun
 // Greedy generation beside transformers' generate(use_cache=True): one random T5 on both sides, equal threads, rounds
-// taken in turn, the ids compared. On a machine with other work, compare the processor time beside the wall time. `bun test/bench/generation.ts [--shape t5-base] [--batch 16] [--input 256] [--new 20]
-// [--engine cpu] [--rounds 3] [--threads 2]`. The peer's Python is that of test/conformance/peft.ts: `.venv-conformance-peft`, or
-// BUNSEN_CONFORMANCE_PYTHON.
+// taken in turn, the ids compared. On a machine with other work, compare the processor time beside the wall time.
+// `bun test/bench/generation.ts [--shape t5-base] [--batch 16] [--input 256] [--new 20] [--engine cpu] [--rounds 3]
+// [--threads 2]`. The peer's Python is that of test/conformance/peft.ts: `.venv-conformance-peft`, or the one that
+// BUNSEN_CONFORMANCE_PYTHON names.
 import { existsSync, mkdtempSync, rmSync } from "node:fs";
 import { cpus, tmpdir } from "node:os";
 import { join, resolve } from "node:path";
