@@ -105,7 +105,8 @@ export function scoreFigure(points: readonly ScorePoint[], options: FigureOption
   return {
     $schema: schema,
     ...(options.title === undefined ? {} : { title: options.title }),
-    data: { values },
+    // One table for all layers: a layer with data of its own would be drawn whole in every facet.
+    data: { values: [...values, ...single] },
     facet: {
       row: { field: "task", type: "nominal", title: null, sort: null, header: { labelAngle: 0, labelAlign: "left" } },
     },
@@ -114,7 +115,7 @@ export function scoreFigure(points: readonly ScorePoint[], options: FigureOption
       height: { step: options.height ?? 26 },
       layer: [
         {
-          data: { values: single },
+          transform: [{ filter: "isValid(datum.value)" }],
           mark: { type: "tick", opacity: 0.5, thickness: 1.5, size: 12 },
           encoding: {
             x: { ...x, field: "value" },
@@ -122,8 +123,13 @@ export function scoreFigure(points: readonly ScorePoint[], options: FigureOption
             color: { field: "method", type: "nominal", legend: null, sort: null },
           },
         },
-        { mark: { type: "rule", strokeWidth: 1.5 }, encoding: { x: { ...x, field: "low" }, x2: { field: "high" }, y } },
         {
+          transform: [{ filter: "isValid(datum.mean)" }],
+          mark: { type: "rule", strokeWidth: 1.5 },
+          encoding: { x: { ...x, field: "low" }, x2: { field: "high" }, y },
+        },
+        {
+          transform: [{ filter: "isValid(datum.mean)" }],
           mark: { type: "point", filled: true, size: 70, opacity: 1 },
           encoding: {
             x: { ...x, field: "mean" },

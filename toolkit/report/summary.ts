@@ -53,8 +53,8 @@ const grouped = <T, K>(items: readonly T[], key: (item: T) => K): Map<K, T[]> =>
 };
 
 /**
- * One line per label, task and number of shots. Among learning rates the one with the best mean validation score over
- * its seeds is kept; ties go to the smaller rate.
+ * One line per label, task and number of shots. Among learning rates the one with the best mean validation score is kept,
+ * over the seeds that all rates were run with; ties go to the smaller rate.
  */
 export function summarise(runs: readonly LabelledRun[], split: "validation" | "test" = "test"): Summary[] {
   const entries = runs.flatMap((run) => run.result.tasks.map((task) => ({ ...run, task })));
@@ -62,12 +62,19 @@ export function summarise(runs: readonly LabelledRun[], split: "validation" | "t
   for (const group of grouped(entries, (entry) =>
     JSON.stringify([entry.label, entry.task, entry.result.shots]),
   ).values()) {
-    const rates = [...grouped(group, (entry) => entry.result.learningRateScale)]
+    const byRate = [...grouped(group, (entry) => entry.result.learningRateScale)];
+    // Rates are compared on the seeds that all of them were run with: a grid runs the others with the best rate only.
+    const shared = group
+      .map((entry) => entry.result.seed)
+      .filter((seed) => byRate.every(([, of]) => of.some((entry) => entry.result.seed === seed)));
+    const rates = byRate
       .map(([rate, of]) => ({
         rate,
         of,
         validation: mean(
-          of.map((entry) => scoreOf(entry.result, "validation", entry.task) ?? Number.NEGATIVE_INFINITY),
+          of
+            .filter((entry) => shared.length === 0 || shared.includes(entry.result.seed))
+            .map((entry) => scoreOf(entry.result, "validation", entry.task) ?? Number.NEGATIVE_INFINITY),
         ),
       }))
       .sort((a, b) => b.validation - a.validation || a.rate - b.rate);

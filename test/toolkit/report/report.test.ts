@@ -47,8 +47,14 @@ const runs = label([
 describe("A summary of runs", () => {
   test("keeps the rate that is best on validation, whatever its test score", () => {
     const [a] = summarise(runs);
-    expect(a).toMatchObject({ learningRateScale: 1, mean: 52, validationMean: 71, seeds: [1, 2] });
+    expect(a).toMatchObject({ learningRateScale: 1, mean: 52, validationMean: 70, seeds: [1, 2] });
     expect(a!.deviation).toBeCloseTo(Math.SQRT2 * 2, 10);
+  });
+
+  test("compares rates on the seeds that all of them have", () => {
+    const lucky = label([result("a", 1, 0.5, 60, 1), result("a", 1, 1, 70, 2), result("a", 2, 1, 30, 3)]);
+    // Over both seeds rate 1 has only 50 on validation; on the seed that both rates share it is ahead.
+    expect(summarise(lucky)[0]).toMatchObject({ learningRateScale: 1, seeds: [1, 2] });
   });
 
   test("becomes a table with mean ± deviation, as text, HTML, Markdown and Arrow", () => {
@@ -81,6 +87,13 @@ describe("A summary of runs", () => {
       expect(figure.$schema).toMatch(/vega-lite\/v5\.json$/);
     }
     expect(warnings).toEqual([]);
+  });
+
+  test("draws every single run in the facet of its own task", () => {
+    const figure = summaryFigure(summarise(runs));
+    const { layer } = figure.spec as { layer: readonly Record<string, unknown>[] };
+    for (const one of layer) expect(one).not.toHaveProperty("data");
+    expect(figure.data.values.filter((row) => "value" in row)).toHaveLength(4);
   });
 
   test("a long run stays a small plot", () => {
