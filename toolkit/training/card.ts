@@ -45,7 +45,7 @@ ${scores.join("\n")}
 
 ## Data
 ${datasets.join("\n")}
-${result.shots === null ? "" : `\nTrained on ${result.shots} examples per class only.\n`}${needs.length === 0 ? "" : `\n## Runs that this one needed\n${needs.join("\n")}\n`}
+${result.shots === null ? "" : `\nTrained on ${result.shots} examples only, spread evenly over the classes.\n`}${needs.length === 0 ? "" : `\n## Runs that this one needed\n${needs.join("\n")}\n`}
 ## Use
 \`adapter/\` is a PEFT adapter (adapter_config.json, adapter_model.safetensors). With Bunsen:
 

@@ -35,7 +35,7 @@ export interface CommonConfig {
   /** Global gradient norm; 0 does not clip. */
   readonly clipNorm: number;
   readonly seed: number;
-  /** Few-shot: examples per class (of the split, where there are no classes); null is the full training split. */
+  /** Few-shot: so many training examples in all, spread evenly over the classes and drawn by `seed`; null is the full training split. */
   readonly shots: number | null;
   /** At most so many examples of each evaluated split; null is all. */
   readonly evaluationExamples: number | null;
