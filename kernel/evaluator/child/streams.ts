@@ -18,9 +18,26 @@ let indent = "";
 const counts = new Map<string, number>();
 const timers = new Map<string, number>();
 
+/** Plain values joined, as the formatter would; null where it has more to do. Most prints are of this kind. */
+function joinPlain(values: readonly unknown[]): string | null {
+  let text = "";
+  for (let index = 0; index < values.length; index++) {
+    const value = values[index];
+    if (typeof value === "number") text += Object.is(value, -0) ? "-0" : value;
+    else if (typeof value === "boolean" || value === undefined || value === null) text += value;
+    // A first string with % is a pattern.
+    else if (typeof value === "string" && (index > 0 || !value.includes("%"))) text += value;
+    else return null;
+    if (index < values.length - 1) text += " ";
+  }
+  return text;
+}
+
 function format(values: readonly unknown[]): string {
   const first = values[0];
   if (values.length === 1 && typeof first === "string") return first;
+  const joined = joinPlain(values);
+  if (joined !== null) return joined;
   return formatWithOptions({ colors: false }, ...values.map(forConsole));
 }
 

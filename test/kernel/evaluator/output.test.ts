@@ -42,6 +42,13 @@ default: 2
 `);
   });
 
+  test("prints plain values as the language's own formatter does", async () => {
+    const ran = await kernel.run(
+      "console.log(1, -0, NaN, true, null, undefined, 'a b', ''); console.log('100%', 5); console.log('%%', '%s'); console.log(5n, 'x'); console.log('', 1)",
+    );
+    expect(ran.stdout).toBe("1 -0 NaN true null undefined a b \n100% 5\n% %s\n5n x\n 1\n");
+  });
+
   test("errors, warnings, traces and failed assertions go to stderr", async () => {
     const ran = await kernel.run(
       "console.error('e'); console.warn('w'); console.assert(1 > 2, 'math'); console.trace('here')",
