@@ -85,7 +85,11 @@ export async function saveCheckpoint(
     rmSync(folder, { recursive: true, force: true });
     renameSync(part, folder);
   } catch (cause) {
-    rmSync(part, { recursive: true, force: true });
+    try {
+      rmSync(part, { recursive: true, force: true });
+    } catch {
+      // The disk that refused the checkpoint may refuse this too; the first refusal is the one to tell.
+    }
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new Error(
       `The checkpoint of step ${position.step} could not be written to ${folder}: ${reason}. Make room or mend the folder, then start the same command again: it goes on from the last complete checkpoint.`,

@@ -1,5 +1,15 @@
 // Whole runs on a tiny random T5 and generated data: what a folder holds, how a run goes on, how it stops.
-import { cpSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import {
+  cpSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -177,6 +187,14 @@ describe("A training run", () => {
     );
     expect(listCheckpoints(join(root, "nan")).length).toBeGreaterThan(0);
     expect(existsSync(join(root, "nan/metrics.json"))).toBe(false);
+  });
+
+  test("a disk that refuses a checkpoint ends it with the reason and what to do", async () => {
+    mkdirSync(join(root, "full"));
+    symlinkSync("/dev/null/nowhere", join(root, "full/checkpoints"));
+    await expect(collect(base("full"))).rejects.toThrow(
+      /checkpoint of step 2 could not be written to .*Make room or mend the folder, then start the same command again/,
+    );
   });
 
   test("wrong options of the method are reported together", async () => {
