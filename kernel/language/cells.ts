@@ -137,4 +137,6 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
 const globalsText = `
 /** The value of the last cell that had one. */
 declare var _: any;
+/** Bun's shell. */
+declare var $: typeof Bun.$;
 `;

@@ -255,6 +255,8 @@ export function installKernelRuntime(cwd: string): void {
   };
   Object.defineProperty(globalThis, KERNEL_RUNTIME, { value: Object.freeze(runtime), enumerable: false });
   const globals = {
+    /** Bun's shell, as in its own examples: $`ls`. */
+    $: Bun.$,
     prompt: (text: unknown = "Prompt", initial?: unknown): string | null => {
       flush();
       const value = inputSync(`${String(text)} `);

@@ -33,6 +33,12 @@ describe("a cell's value", () => {
     expect(await value("// nothing")).toBeUndefined();
   });
 
+  test("may come from Bun's shell, whose $ is there unless a cell declares its own", async () => {
+    expect(await value("(await $`echo from the shell`.text()).trim()")).toContain("from the shell");
+    expect(await value("const $ = 5", "$ + 1")).toBe("6");
+    expect(await value("const { $: shell } = await import('bun'); typeof shell")).toContain("function");
+  });
+
   test("is shown where only types and semicolons follow or precede it", async () => {
     expect(await value("5;;")).toBe("5");
     expect(await value("import type { A } from './nowhere'; 5")).toBe("5");
