@@ -95,6 +95,13 @@ const skipped: string[] = [];
 /** Why `auto` passed over engines that were found. */
 export const skippedEngines = (): readonly string[] => skipped;
 
+/** One line for whoever runs on wasm: what would be faster. Null on a native engine. Nothing is printed from here. */
+export function engineAdvice(): string | null {
+  if (active?.engine.name !== "wasm") return null;
+  const reason = skipped[0]?.split("\n")[0];
+  return `running on wasm; for more speed: pip install tensorflow-cpu into the active venv or ./.venv (bunsen engines says more)${reason ? `. A native engine was found and does not work: ${reason}` : ""}`;
+}
+
 async function choose(choice: EngineChoice): Promise<Runtime> {
   return choice === "auto" ? startFastest() : start(choice);
 }

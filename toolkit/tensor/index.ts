@@ -14,7 +14,15 @@ export type {
   Precision,
   TensorTree,
 } from "./contract.ts";
-export { compile, currentEngine, parseEngineChoice, tensorFromBytes, useEngine } from "./engine.ts";
+export {
+  compile,
+  currentEngine,
+  engineAdvice,
+  parseEngineChoice,
+  skippedEngines,
+  tensorFromBytes,
+  useEngine,
+} from "./engine.ts";
 export {
   CompileError,
   EngineError,

@@ -3,6 +3,7 @@ import { beforeAll, describe, expect, it } from "vitest";
 import {
   compile,
   currentEngine,
+  engineAdvice,
   parseEngineChoice,
   tensorFromBytes,
   tf,
@@ -23,6 +24,9 @@ describe("useEngine", () => {
   it("starts wasm without configuration and names it", () => {
     expect(currentEngine()).toMatchObject({ name: "wasm", backend: "wasm" });
     expect(tf.getBackend()).toBe("wasm");
+  });
+  it("has one line of advice on wasm", () => {
+    expect(engineAdvice()).toMatch(/^running on wasm; .*pip install tensorflow-cpu/);
   });
   it("refuses an unknown engine and lists the known ones", () => {
     expect(() => parseEngineChoice("gpu")).toThrow('engine "gpu" is unknown; expected one of auto, cuda, cpu, wasm');
