@@ -2,7 +2,7 @@
 
 import bunsen from "bunsen/package.json" with { type: "json" };
 import { findKernelspecs, missingFiles, projectFolder, removeKernelspec, writeKernelspec } from "./kernelspec.ts";
-import { kernelsFolder, type Scope, searchedFolders } from "./paths.ts";
+import { kernelsFolder, prefixOf, type Scope, searchedFolders } from "./paths.ts";
 
 /** What was typed makes no sense: every mistake at once. */
 export class InstallUsageError extends Error {
@@ -46,7 +46,10 @@ export function installCommand(
   const { scope, name, displayName, env: kernelEnv } = parseInstallArguments(command, args);
   const folder = kernelsFolder(scope, env, process.platform);
   if (command === "install") {
-    const place = writeKernelspec(folder, { name, displayName, env: kernelEnv }, bunsen.version);
+    // Where native libraries that cells use may lie; a value that the user gave with --env wins.
+    const prefix = prefixOf(scope, env, process.platform);
+    const specEnv = { ...(prefix === null ? {} : { BUNSEN_PREFIX: prefix }), ...kernelEnv };
+    const place = writeKernelspec(folder, { name, displayName, env: specEnv }, bunsen.version);
     print(`installed ${name} (${displayName}) in ${place}`);
     return 0;
   }

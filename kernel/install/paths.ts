@@ -1,7 +1,7 @@
 // Where Jupyter looks for kernelspecs, by the rules of jupyter_core, without Python. Paths only; nothing is written.
 
 import { existsSync, realpathSync } from "node:fs";
-import { delimiter, dirname, join } from "node:path";
+import { delimiter, dirname, join, resolve } from "node:path";
 
 /** Where to install: for this user, into a Python environment's prefix, or into a named prefix. */
 export type Scope =
@@ -26,6 +26,12 @@ export function kernelsFolder(scope: Scope, env: Environment, platform: string):
     case "sys-prefix":
       return join(pythonPrefix(env, platform), "share", "jupyter", "kernels");
   }
+}
+
+/** The Python environment that a scope installs into: the kernelspec tells it to the kernel as BUNSEN_PREFIX. Null for a user. */
+export function prefixOf(scope: Scope, env: Environment, platform: string): string | null {
+  if (scope.kind === "user") return null;
+  return resolve(scope.kind === "prefix" ? scope.prefix : pythonPrefix(env, platform));
 }
 
 /** Every folder that Jupyter searches, in its order, with the environment of `VIRTUAL_ENV` or of the first `python3`. */

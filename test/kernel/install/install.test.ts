@@ -194,6 +194,16 @@ describe("the command line", () => {
     expect(run("uninstall", "--user")).toMatchObject({ status: 1, out: expect.stringMatching(/not installed/) });
   });
 
+  test("a kernelspec in an environment names it, so that native libraries there are found; --env has the last word", () => {
+    const prefix = join(root, "environment");
+    const spec = (): { env: Record<string, string> } =>
+      JSON.parse(readFileSync(join(prefix, "share/jupyter/kernels/bunsen/kernel.json"), "utf8"));
+    expect(run("install", "--prefix", prefix).status).toBe(0);
+    expect(spec().env).toEqual({ BUNSEN_PREFIX: prefix });
+    expect(run("install", "--prefix", prefix, "--env", "BUNSEN_PREFIX=/other").status).toBe(0);
+    expect(spec().env).toEqual({ BUNSEN_PREFIX: "/other" });
+  });
+
   test("mistakes: one line, a status that is not 0, a stack only with --debug", () => {
     for (const [args, message] of [
       [["frob"], /expected run, install, uninstall or status, got "frob"/],
