@@ -1,7 +1,7 @@
 // The toolkit's public names: what `import … from "bunsen"` gives in a notebook cell, a recipe or another program.
 // Every name is listed; what is not here is not promised.
 import { join } from "node:path";
-import { type Engine, useEngine } from "#toolkit/tensor/index.ts";
+import { engineAdvice, useEngine } from "#toolkit/tensor/index.ts";
 
 export * as arrow from "apache-arrow";
 export {
@@ -98,8 +98,6 @@ export const miniBackbone: string = join(import.meta.dirname, "../datasets/mini/
 
 // `tf.add(…)` in a cell computes at once, and starting an engine takes a moment: it is done while "bunsen" is imported.
 // The first of BUNSEN_ENGINE, an engine already in use, and the fastest one found; `useEngine(name)` changes it.
-const engine: Engine = await useEngine();
-if (engine.name === "wasm" && !process.env.BUNSEN_ENGINE)
-  console.info(
-    "bunsen: no native engine found, computing with wasm. For more speed: `pip install tensorflow-cpu` into the notebook's Python environment (`bunsen engines` says what was looked for).",
-  );
+await useEngine();
+const advice: string | null = process.env.BUNSEN_ENGINE ? null : engineAdvice();
+if (advice !== null) console.info(`bunsen: ${advice}`);
