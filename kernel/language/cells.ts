@@ -4,7 +4,7 @@
 // server has and which sees every name. (Open documents that the tsconfig does not list would each cost the server a
 // project of their own; files that are imported cost nothing of the kind.)
 import { rmSync, writeFileSync } from "node:fs";
-import { parseCell } from "../syntax/parse.ts";
+import { type ParsedCell, parseCell } from "../syntax/parse.ts";
 import { apparentDeclarations, topLevelDeclarations, words } from "./declarations.ts";
 import type { LanguageServer } from "./server.ts";
 import { globalsName, scratchNames, type Workspace } from "./workspace.ts";
@@ -32,8 +32,8 @@ export interface Cells {
 interface EvaluatedCell {
   readonly path: string;
   readonly file: string;
-  /** Cells whose names it imports. */
-  readonly uses: ReadonlySet<EvaluatedCell>;
+  /** Cells whose names it imports; emptied when it is let go, or each cell would hold all that ever led to it. */
+  readonly uses: Set<EvaluatedCell>;
 }
 
 interface Name {
@@ -41,14 +41,16 @@ interface Name {
   readonly mutable: boolean;
 }
 
-/** Beyond this many cells that others still lean on, the oldest are let go: their names become `any`. */
-const maxCells = 2000;
+const defaultMaxCells = 2000;
 
-export function createCells(server: LanguageServer, workspace: Workspace): Cells {
+/** Beyond `maxCells` that others still lean on, the oldest are let go: their names become `any`. */
+export function createCells(server: LanguageServer, workspace: Workspace, maxCells: number = defaultMaxCells): Cells {
   const names = new Map<string, Name>();
   let live = new Set<EvaluatedCell>();
-  let count = 0;
+  /** Let go of, their file names not yet free. */
+  const gone = new Set<EvaluatedCell>();
   let version = 0;
+  const fileNames = createFileNames();
   server.open({ path: workspace.path(globalsName), text: globalsText });
   const emptyScratches = (): void => {
     for (const name of Object.values(scratchNames)) server.open({ path: workspace.path(name), text: "export {};" });
@@ -76,17 +78,29 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
 
   const dropUnused = (): void => {
     const kept = new Set<EvaluatedCell>();
-    const stack = [...new Set([...names.values()].map(({ cell }) => cell))].filter((cell) => live.has(cell));
+    const stack = [...names.values()].map(({ cell }) => cell);
     for (let cell = stack.pop(); cell !== undefined; cell = stack.pop()) {
-      if (kept.has(cell)) continue;
+      if (kept.has(cell) || !live.has(cell)) continue;
       kept.add(cell);
       stack.push(...cell.uses);
     }
-    const oldest = [...live].filter((cell) => kept.has(cell)).slice(0, Math.max(0, kept.size - maxCells));
-    for (const cell of oldest) kept.delete(cell);
-    const gone = [...live].filter((cell) => !kept.has(cell));
-    for (const { path } of gone) rmSync(path, { force: true });
-    live = new Set([...live].filter((cell) => kept.has(cell)));
+    const inOrder = [...live].filter((cell) => kept.has(cell));
+    const stillLive = new Set(inOrder.slice(Math.max(0, inOrder.length - maxCells)));
+    for (const cell of live) {
+      if (stillLive.has(cell)) continue;
+      rmSync(cell.path, { force: true });
+      cell.uses.clear();
+      gone.add(cell);
+    }
+    live = stillLive;
+    if (gone.size === 0) return;
+    // A cell that lives on may still import from one of the oldest, let go of: that name must not become another cell's.
+    const imported = new Set([...live].flatMap(({ uses }) => [...uses]));
+    for (const cell of gone) {
+      if (imported.has(cell)) continue;
+      gone.delete(cell);
+      fileNames.giveBack(cell.file);
+    }
   };
 
   return {
@@ -110,11 +124,13 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
       const used = words(code);
       const { text, uses } = prelude([...names].filter(([name]) => used.has(name) && !own.has(name)));
       const exports = declarations.filter(({ exported }) => !exported).map(({ name }) => name);
-      const file = `cell-${++count}.${language}`;
+      const { file, isNew } = fileNames.take(language);
       const whole = `${text}\n${code}\n;export { ${exports.join(", ")} };`;
       const cell: EvaluatedCell = { path: workspace.path(file), file, uses };
       live.add(cell);
       writeFileSync(cell.path, whole);
+      // A file that the server has never heard of is read when a document imports it; of others it holds the old text.
+      if (!isNew) server.filesChanged([{ path: cell.path, type: 2 }]);
       for (const { name, mutable } of declarations) names.set(name, { cell, mutable });
       dropUnused();
       version++;
@@ -129,6 +145,31 @@ export function createCells(server: LanguageServer, workspace: Workspace): Cells
     documentText: (path) => (path === scratch?.path ? scratch.text : null),
     get version() {
       return version;
+    },
+  };
+}
+
+type CellLanguage = ParsedCell["language"];
+
+interface FileNames {
+  take(language: CellLanguage): { readonly file: string; readonly isNew: boolean };
+  giveBack(file: string): void;
+}
+
+/**
+ * The names of cells' files. The server keeps about 1 KB for every path it has ever seen, so a name is used again once its
+ * cell is gone: there are as many as cells that live at once. The one given back longest ago comes first.
+ */
+function createFileNames(): FileNames {
+  const free: Record<CellLanguage, string[]> = { ts: [], tsx: [] };
+  let count = 0;
+  return {
+    take: (language) => {
+      const file = free[language].shift();
+      return file === undefined ? { file: `cell-${++count}.${language}`, isNew: true } : { file, isNew: false };
+    },
+    giveBack: (file) => {
+      free[file.endsWith(".tsx") ? "tsx" : "ts"].push(file);
     },
   };
 }

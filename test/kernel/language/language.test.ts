@@ -260,6 +260,11 @@ describe("the server", () => {
     for (let round = 0; round < 300; round++)
       language.cellEvaluated(`const reused = ${round};\nfunction around() { return reused }`);
     expect(await inspect("reused|")).toBe("const reused: 299");
+    // Their files' names are used again: the server must not go on with what it read there.
+    for (let round = 0; round < 12; round++) {
+      language.cellEvaluated(`const reused = { key${round}: "text" };\nfunction around() { return reused }`);
+      expect((await complete("around().|")).matches).toEqual([`key${round}`]);
+    }
   });
 });
 
