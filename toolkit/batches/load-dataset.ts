@@ -3,7 +3,7 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import type { RecordBatch, Table } from "apache-arrow";
+import { type RecordBatch, type Table, tableToIPC } from "apache-arrow";
 import type { Dataset, Split, Variant } from "#datasets/contract.ts";
 import { findDataset, hubSplitOf, type ShotMode, shotRows, splitRows } from "#datasets/index.ts";
 import { cachedArrow, writeArrow } from "./arrow-files.ts";
@@ -106,7 +106,9 @@ function generated(dataset: Dataset, split: Split): Whole {
     file,
     warnings: [],
   });
-  return { table, fingerprint: digest("generated", dataset.name, split, String(table.numRows)), revision: null, file };
+  // The rows themselves: a generator may change while its name and its number of rows stay.
+  const content = createHash("sha256").update(tableToIPC(table, "stream")).digest("hex");
+  return { table, fingerprint: digest("generated", dataset.name, split, content), revision: null, file };
 }
 
 async function fromFile(

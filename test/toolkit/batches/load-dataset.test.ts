@@ -2,7 +2,19 @@
 import { copyFile, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { Field, Float32, Int32, Int64, makeData, RecordBatch, Schema, Struct, Table, Utf8 } from "apache-arrow";
+import {
+  Field,
+  Float32,
+  Int32,
+  Int64,
+  makeData,
+  RecordBatch,
+  Schema,
+  Struct,
+  Table,
+  Utf8,
+  vectorFromArray,
+} from "apache-arrow";
 import { parquetReadObjects } from "hyparquet";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import type { Dataset, Split } from "#datasets/contract.ts";
@@ -135,6 +147,22 @@ describe("the generated stand-ins", () => {
         expect(table.warnings).toEqual([]);
         expect(table.renderRow(table.numRows - 1).length, `${name} ${split}`).toBeGreaterThan(0);
       }
+  });
+
+  it("are named by their rows, not by how many there are", async () => {
+    const dataset = findDataset("mini/rte");
+    const own = (first: string): Dataset => ({
+      ...dataset,
+      generate: () => {
+        const rows = dataset.generate!("train", { rows: 20 });
+        const sentences = Array.from(rows.getChild("sentence1")!, (text, row) => (row === 0 ? first : String(text)));
+        return rows.setChild("sentence1", vectorFromArray(sentences, new Utf8()));
+      },
+    });
+    const named = async (first: string): Promise<string> => (await load(own(first), { split: "train" })).fingerprint;
+    expect(await named("a fine film")).toBe(await named("a fine film"));
+    expect(await named("a fine film")).not.toBe(await named("a poor film"));
+    expect((await load("mini/rte")).fingerprint).toBe((await load("mini/rte")).fingerprint);
   });
 
   it("survive the way through a parquet-like file: the same rows from Arrow on disk", async () => {
