@@ -17,7 +17,7 @@ export interface Batch {
   readonly labelLength: number;
 }
 
-/** All rows of one optimiser update. Losses and gradients of the parts are summed weighted by their rows: one update. */
+/** All rows of one optimiser update. Losses and gradients of the parts are summed, weighted by what they are means over (rows, label tokens): one update. */
 export interface StepBatch {
   /** Update number, from 0. */
   readonly step: number;

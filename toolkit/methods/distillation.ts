@@ -53,7 +53,15 @@ export function distillationLosses(
   student: Outputs,
   labels: tf.Tensor,
   options: DistillationOptions = {},
-): { readonly logits: tf.Scalar; readonly hidden: tf.Scalar } {
+): {
+  readonly logits: tf.Scalar;
+  /** `encoder` + `decoder`. */
+  readonly hidden: tf.Scalar;
+  /** Mean over encoder positions. */
+  readonly encoder: tf.Scalar;
+  /** Mean over counted labels. */
+  readonly decoder: tf.Scalar;
+} {
   const { temperature, scaleByTemperature, layers } = { ...distillationDefaults, ...options };
   const counted = tf.cast(tf.greaterEqual(labels, tf.scalar(0, "int32")), "float32");
   const length = labels.shape[1]!;
@@ -72,6 +80,8 @@ export function distillationLosses(
   return {
     logits: klDivergence(teacher.logits, student.logits, counted, temperature, scaleByTemperature),
     hidden: tf.add(encoder, decoder) as tf.Scalar,
+    encoder: encoder as tf.Scalar,
+    decoder: decoder as tf.Scalar,
   };
 }
 

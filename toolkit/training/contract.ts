@@ -21,6 +21,10 @@ export type TrainEvent =
       readonly stepMs: number;
       /** Time that the step waited for its batch. */
       readonly waitMs: number;
+      /** Share of padding among the input positions computed, prompt rows not counted; 0..1. */
+      readonly padding?: number;
+      /** Passes that the step's rows were cut into. */
+      readonly subBatches?: number;
     }
   | {
       readonly type: "evaluation";

@@ -1,8 +1,7 @@
-// The data of a run: its tasks loaded, rendered and encoded, and the rows of a step as batches of one shape. What a
-// dataset is and how it is fetched is the batches room's; here only which splits, how many, and how they are merged.
+// The data of a run: its tasks loaded, rendered and encoded, and their mixture. What a dataset is and how it is fetched
+// is the batches room's; here only which splits and how many. How a step's rows are cut into sub-batches is parts.ts.
 import { type Dataset, findDataset, type Split } from "#datasets/index.ts";
 import {
-  type Batch,
   createMixture,
   type DataWarning,
   type EncodedDataset,
@@ -19,9 +18,14 @@ export interface TaskData {
   readonly splits: ReadonlyMap<Split, EncodedDataset>;
 }
 
-const encodedSplits = new Map<string, Promise<EncodedDataset>>();
+interface LoadedSplit {
+  readonly encoded: EncodedDataset;
+  readonly warnings: readonly DataWarning[];
+}
 
-/** One split of a task, encoded once per process however many runs use it. */
+const encodedSplits = new Map<string, Promise<LoadedSplit>>();
+
+/** One split of a task, encoded once per process however many runs use it; each of them is told of its warnings. */
 async function encodedSplit(
   name: string,
   split: Split,
@@ -43,25 +47,30 @@ async function encodedSplit(
     process.env.BUNSEN_HUB ?? process.env.HF_ENDPOINT ?? "",
   ]);
   const known = encodedSplits.get(key);
-  if (known !== undefined) return known;
-  const load = async (): Promise<EncodedDataset> => {
+  const told = async (promise: Promise<LoadedSplit>): Promise<EncodedDataset> => {
+    const { encoded, warnings } = await promise;
+    for (const warning of warnings) onWarning(warning);
+    return encoded;
+  };
+  if (known !== undefined) return told(known);
+  const load = async (): Promise<LoadedSplit> => {
     const table = await loadDataset(name, {
       split,
       variant: config.variant,
       prefix: config.prefix,
       ...(shots === null ? {} : { shots, seed: config.seed }),
       ...(signal === undefined ? {} : { signal }),
-      onWarning,
     });
-    return encodeDataset(table, tokenizer, {
+    const encoded = await encodeDataset(table, tokenizer, {
       prefix: config.prefix,
       ...(config.maxInputLength === null ? {} : { maxInputLength: config.maxInputLength }),
     });
+    return { encoded, warnings: table.warnings };
   };
   const promise = load();
   encodedSplits.set(key, promise);
   promise.catch(() => encodedSplits.delete(key));
-  return promise;
+  return told(promise);
 }
 
 /** Every split that the run reads, of every task. Evaluated splits are cut to `evaluationExamples`. */
@@ -111,49 +120,4 @@ export function mixtureOf(config: RunConfig, tasks: readonly TaskData[]): Mixtur
           }),
     },
   );
-}
-
-/** All rows of a step in one batch, padded to the longest input and label, so that shapes repeat over steps. */
-export function mergeParts(parts: readonly Batch[]): Batch {
-  if (parts.length === 1) return parts[0]!;
-  const batchSize = parts.reduce((sum, part) => sum + part.batchSize, 0);
-  const inputLength = Math.max(...parts.map((part) => part.inputLength));
-  const labelLength = Math.max(...parts.map((part) => part.labelLength));
-  const inputIds = new Int32Array(batchSize * inputLength);
-  const attentionMask = new Int32Array(batchSize * inputLength);
-  const labels = new Int32Array(batchSize * labelLength).fill(-100);
-  const taskIds = new Int32Array(batchSize);
-  const rows = new Int32Array(batchSize);
-  let at = 0;
-  for (const part of parts) {
-    for (let row = 0; row < part.batchSize; row++, at++) {
-      const input = row * part.inputLength;
-      inputIds.set(part.inputIds.subarray(input, input + part.inputLength), at * inputLength);
-      attentionMask.set(part.attentionMask.subarray(input, input + part.inputLength), at * inputLength);
-      labels.set(part.labels.subarray(row * part.labelLength, (row + 1) * part.labelLength), at * labelLength);
-      taskIds[at] = part.taskIds[row]!;
-      rows[at] = part.rows[row]!;
-    }
-  }
-  return { inputIds, attentionMask, labels, taskIds, rows, batchSize, inputLength, labelLength };
-}
-
-/** A batch as `count` batches of equal size, for accumulation. */
-export function splitBatch(batch: Batch, count: number): Batch[] {
-  if (count === 1) return [batch];
-  const size = Math.ceil(batch.batchSize / count);
-  return Array.from({ length: Math.ceil(batch.batchSize / size) }, (_, index) => {
-    const [from, to] = [index * size, Math.min(batch.batchSize, (index + 1) * size)];
-    const cut = (values: Int32Array, width: number): Int32Array => values.subarray(from * width, to * width);
-    return {
-      inputIds: cut(batch.inputIds, batch.inputLength),
-      attentionMask: cut(batch.attentionMask, batch.inputLength),
-      labels: cut(batch.labels, batch.labelLength),
-      taskIds: cut(batch.taskIds, 1),
-      rows: cut(batch.rows, 1),
-      batchSize: to - from,
-      inputLength: batch.inputLength,
-      labelLength: batch.labelLength,
-    };
-  });
 }

@@ -16,7 +16,7 @@ import type { TaskData } from "./data.ts";
 import type { EnvironmentRecord } from "./environment.ts";
 import { evaluate, type Predictor } from "./evaluate.ts";
 import type { RunResult } from "./result.ts";
-import { logRows, readRunLog } from "./run-log.ts";
+import { type LogRow, logRows, readRunLog } from "./run-log.ts";
 import { metricsCsv, tensorBoardEvents } from "./tensorboard.ts";
 
 /** What checkpoints are chosen by: the mean of all metrics of a task, as the published code does. */
@@ -30,6 +30,23 @@ export function writeDerived(run: string): void {
   const rows = logRows(readRunLog(join(run, "log.arrow")));
   write(join(run, "metrics.csv"), metricsCsv(rows));
   write(join(run, "events.out.tfevents.bunsen"), tensorBoardEvents(rows));
+}
+
+/** How well the device was fed, from the run log; undefined without a step. */
+export function dataShares(rows: readonly LogRow[]): RunResult["data"] {
+  const sum = (name: string): number => {
+    let total = 0;
+    for (const row of rows) if (row.kind === "step" && row.name === name) total += row.value;
+    return total;
+  };
+  const steps = rows.filter((row) => row.kind === "step" && row.name === "padding").length;
+  if (steps === 0) return undefined;
+  const [stepMs, waitMs] = [sum("stepMs"), sum("waitMs")];
+  return {
+    padding: sum("padding") / steps,
+    subBatches: sum("subBatches") / steps,
+    waitShare: waitMs / (stepMs + waitMs),
+  };
 }
 
 export interface FinishContext {
@@ -81,7 +98,9 @@ export async function* finishRun(context: FinishContext): AsyncGenerator<TrainEv
   }
   context.flush();
   await saveAdapter(join(config.run, "adapter"), method, options, context.parameters, model.backbone, config.model);
+  const data = dataShares(logRows(readRunLog(join(config.run, "log.arrow"))));
   const result: RunResult = {
+    ...(data === undefined ? {} : { data }),
     run: config.run,
     stage: config.stage,
     method: config.method,

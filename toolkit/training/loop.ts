@@ -14,14 +14,15 @@ import { loadBackbone } from "./backbones.ts";
 import { listCheckpoints, loadCheckpoint, type Position, pruneCheckpoints, saveCheckpoint } from "./checkpoint.ts";
 import { ConfigError, configDifference, type RunConfig, type RunConfigInput, resolveConfig } from "./config.ts";
 import type { TrainEvent } from "./contract.ts";
-import { loadTasks, mergeParts, mixtureOf, splitBatch, type TaskData } from "./data.ts";
+import { loadTasks, mixtureOf, type TaskData } from "./data.ts";
 import { type EnvironmentRecord, environmentDifference, recordEnvironment } from "./environment.ts";
 import { TrainingError } from "./errors.ts";
-import { estimate } from "./estimate.ts";
+import { estimate, passSeconds } from "./estimate.ts";
 import { createPredictor, evaluate } from "./evaluate.ts";
 import { finishRun, selectionScore, writeDerived } from "./finish.ts";
+import { cutParts, paddingOf } from "./parts.ts";
 import { type RunResult, readResult } from "./result.ts";
-import { openRunLog } from "./run-log.ts";
+import { logRows, openRunLog, readRunLog } from "./run-log.ts";
 import { loadSources } from "./sources.ts";
 import { createStep, runStep, type TeacherForcing, type TrainState } from "./step.ts";
 import { trainTeachers } from "./teachers.ts";
@@ -217,7 +218,26 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
     position = checkpoint.position;
   }
 
-  const log = openRunLog(join(config.run, "log.arrow"), (row) => row.step <= position.step);
+  const cut = {
+    maxRows: config.batchSize,
+    rowStep: engine.name === "wasm" ? 1 : Math.ceil(config.batchSize / 4),
+    cost: (rows: number, inputLength: number, labelLength: number): number =>
+      passSeconds(
+        model,
+        {
+          batchSize: rows,
+          encoderLength: promptLength + inputLength,
+          decoderLength: labelLength,
+          teacherPasses: work.teacherPasses,
+        },
+        engine.name,
+      ),
+  };
+  const comparedPrompt = teachers?.prompts.shape[1] ?? 0;
+
+  const logPath = join(config.run, "log.arrow");
+  const told = new Set(logRows(readRunLog(logPath)).flatMap((row) => (row.kind === "warning" ? [row.name] : [])));
+  const log = openRunLog(logPath, (row) => row.step <= position.step);
   const predictor = createPredictor(model, tokenizer, method, options, () => ({ ...frozen, ...state.parameters }), {
     maxNewTokens: config.maxNewTokens,
     precision: config.precision,
@@ -226,7 +246,9 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
   const seconds = (): number => before + (performance.now() - started) / 1000;
   const baseKey = random.key(config.seed);
   const emit = (event: TrainEvent): TrainEvent => {
-    log.add(event);
+    // A run that goes on meets the warnings of its data again; the log has them once.
+    if (event.type !== "warning" || !told.has(event.message)) log.add(event);
+    if (event.type === "warning") told.add(event.message);
     return event;
   };
   const save = async (finishedTraining: boolean): Promise<TrainEvent> => {
@@ -283,16 +305,16 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
           ]),
         );
         const rates = tf.tensor1d(Object.values(learningRates));
-        const merged = mergeParts(parts);
+        const passes = cutParts(parts, cut);
         const key = (part: number): tf.Tensor => tf.tidy(() => random.foldIn(random.foldIn(baseKey, index), part));
-        const out = await runStep(step, state, splitBatch(merged, config.accumulate), key, rates);
+        const out = await runStep(step, state, passes, key, rates, comparedPrompt);
         state = out.state;
         const numbers: Record<string, number> = {};
         for (const [name, tensor] of Object.entries(out.numbers)) numbers[name] = (await tensor.data())[0]!;
         disposeTree([rates, out.numbers as never]);
         const { loss = Number.NaN, norm = Number.NaN, ...lossParts } = numbers;
         if (!Number.isFinite(loss) || !Number.isFinite(norm)) {
-          throw notANumber(config, index + 1, loss, norm, merged.rows, merged.taskIds);
+          throw notANumber(config, index + 1, loss, norm, passes[0]!.rows, passes[0]!.taskIds);
         }
         position = { ...position, step: index + 1 };
         yield emit({
@@ -305,6 +327,8 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
           learningRates,
           stepMs: performance.now() - at,
           waitMs,
+          padding: paddingOf(passes),
+          subBatches: passes.length,
         });
         const last = index + 1 === config.steps;
         let stop = false;

@@ -18,6 +18,8 @@ export interface RunResult {
   /** Step of the checkpoint that the scores are of. */
   readonly bestStep: number;
   readonly seconds: number;
+  /** Means over the steps: share of padding among input positions, passes per step, time waited for data per time of step. Absent in older folders. */
+  readonly data?: { readonly padding: number; readonly subBatches: number; readonly waitShare: number };
   /** Per task, as the method counts them. */
   readonly trainableParameters: number;
   readonly engine: string;

@@ -72,6 +72,8 @@ export function rowsOf(event: TrainEvent, time: number = Date.now() / 1000): Log
       ...Object.entries(event.learningRates).map(([name, value]) => row(`learningRate/${name}`, value)),
       row("stepMs", event.stepMs),
       row("waitMs", event.waitMs),
+      ...(event.padding === undefined ? [] : [row("padding", event.padding)]),
+      ...(event.subBatches === undefined ? [] : [row("subBatches", event.subBatches)]),
     ];
   }
   if (event.type === "evaluation") {

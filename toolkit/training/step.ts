@@ -82,12 +82,12 @@ export interface Step {
     key: tf.Tensor,
     rates: tf.Tensor,
   ): Promise<{ state: TrainState; numbers: StepNumbers }>;
-  /** Gradients of one part, its share of the step's examples as a factor in `weight` (scalar). */
+  /** Gradients of one part of a step. `shares` [3]: its shares of the step's rows, label tokens and encoder positions. */
   gradients(
     parameters: Named,
     batch: BatchTensors,
     key: tf.Tensor,
-    weight: tf.Tensor,
+    shares: tf.Tensor,
   ): Promise<{ gradients: Named; numbers: StepNumbers }>;
   /** Adds two trees; the first one is consumed. */
   add<T extends TensorTree>(sum: T, part: T): Promise<T>;
@@ -113,7 +113,13 @@ export function createStep(setup: StepSetup): Step {
     parameters: Named,
     batch: BatchTensors,
     key: tf.Tensor,
+    shares?: tf.Tensor,
   ): { gradients: Named; numbers: Record<string, tf.Tensor> } => {
+    // Every term is a mean: over rows, label tokens or encoder positions. Weighted by a part's share of just those, the
+    // parts add up to the mean over the whole step, however it was cut.
+    const [byRow, byToken, byPosition] = shares === undefined ? [] : tf.unstack(shares);
+    const weighted = (term: tf.Tensor, share: tf.Tensor | undefined): tf.Tensor =>
+      share === undefined ? term : tf.mul(term, share);
     // Outside the tape: no gradient is kept for the teachers, and they see no dropout.
     const taught =
       teachers === undefined || teachers.weight === 0
@@ -137,22 +143,26 @@ export function createStep(setup: StepSetup): Step {
           return method.ports(all, options, seen);
         },
       });
-      const parts: Record<string, tf.Tensor> = { lm: out.loss };
-      let total: tf.Tensor = out.loss;
+      const lm = weighted(out.loss, byToken);
+      const parts: Record<string, tf.Tensor> = { lm };
+      let total: tf.Tensor = lm;
       if (taught !== undefined && teachers !== undefined) {
         const terms = distillationLosses(taught, out, batch.labels, {
           temperature: teachers.temperature,
           layers: teachers.hiddenLayers,
         });
-        parts.logits = terms.logits;
-        parts.hidden = terms.hidden;
+        parts.logits = weighted(terms.logits, byToken);
+        parts.hidden =
+          shares === undefined
+            ? terms.hidden
+            : tf.add(weighted(terms.encoder, byPosition), weighted(terms.decoder, byToken));
         const distilled = tf.add(tf.mul(parts.logits, teachers.logits), tf.mul(parts.hidden, teachers.hidden));
         total = tf.add(total, tf.mul(distilled, teachers.weight));
       }
       const extra = method.regularizer?.(all, options, seen!);
       if (extra !== undefined) {
-        parts.regularizer = extra;
-        total = tf.add(total, extra);
+        parts.regularizer = weighted(extra, byRow);
+        total = tf.add(total, parts.regularizer);
       }
       return [total as tf.Scalar, parts as TensorTree] as const;
     }, parameters);
@@ -187,12 +197,8 @@ export function createStep(setup: StepSetup): Step {
   );
   type PartResult = { gradients: Named; numbers: StepNumbers };
   const part: Compiled<[Named, BatchTensors, tf.Tensor, tf.Tensor], PartResult> = compile(
-    (parameters: Named, batch: BatchTensors, key: tf.Tensor, weight: tf.Tensor): PartResult => {
-      const { gradients, numbers } = lossAndGradients(parameters, batch, key);
-      const scaled = (tensors: Named): Named =>
-        Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, tf.mul(tensor, weight)]));
-      return { gradients: scaled(gradients), numbers: scaled(numbers) };
-    },
+    (parameters: Named, batch: BatchTensors, key: tf.Tensor, shares: tf.Tensor): PartResult =>
+      lossAndGradients(parameters, batch, key, shares),
     named("gradients"),
   );
   const update: Compiled<[TrainState, Named, tf.Tensor], FullResult> = compile(
@@ -219,13 +225,26 @@ export function createStep(setup: StepSetup): Step {
   };
 }
 
-/** One optimiser step over the parts of a batch. Consumes the state. */
+/** What the terms of a part's loss are means over: its rows, label tokens and encoder positions, the prompt's included. */
+function weightsOf(batch: Batch, promptLength: number): readonly [number, number, number] {
+  let tokens = 0;
+  for (const label of batch.labels) if (label >= 0) tokens++;
+  let positions = batch.batchSize * promptLength;
+  for (const bit of batch.attentionMask) positions += bit;
+  return [batch.batchSize, tokens, positions];
+}
+
+/**
+ * One optimiser step over the parts of a batch. Consumes the state.
+ * @param promptLength prompt rows that distillation compares; 0 without teachers
+ */
 export async function runStep(
   step: Step,
   state: TrainState,
   parts: readonly Batch[],
   key: (part: number) => tf.Tensor,
   rates: tf.Tensor,
+  promptLength: number = 0,
 ): Promise<{ state: TrainState; numbers: StepNumbers }> {
   if (parts.length === 1) {
     const batch = toTensors(parts[0]!);
@@ -236,15 +255,16 @@ export async function runStep(
       disposeTree([...Object.values(batch), partKey]);
     }
   }
-  const examples = parts.reduce((total, part) => total + part.batchSize, 0);
+  const weights = parts.map((part) => weightsOf(part, promptLength));
+  const totals = [0, 1, 2].map((term) => weights.reduce((sum, weight) => sum + weight[term as 0 | 1 | 2], 0));
   let gradients: Named | undefined;
   let numbers: Named | undefined;
   for (const [index, part] of parts.entries()) {
     const batch = toTensors(part);
-    const weight = tf.scalar(part.batchSize / examples);
+    const shares = tf.tensor1d(weights[index]!.map((weight, term) => weight / Math.max(1, totals[term]!)));
     const partKey = key(index);
-    const out = await step.gradients(state.parameters, batch, partKey, weight);
-    disposeTree([...Object.values(batch), weight, partKey]);
+    const out = await step.gradients(state.parameters, batch, partKey, shares);
+    disposeTree([...Object.values(batch), shares, partKey]);
     if (gradients === undefined || numbers === undefined) {
       gradients = out.gradients;
       numbers = out.numbers;

@@ -13,6 +13,7 @@ import {
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { findDataset } from "#datasets/index.ts";
 import { randomT5, saveT5, type T5Config } from "#toolkit/models/t5/index.ts";
 import { useEngine } from "#toolkit/tensor/index.ts";
 import { answer } from "#toolkit/training/answer.ts";
@@ -22,18 +23,21 @@ import type { TrainEvent } from "#toolkit/training/contract.ts";
 import { train } from "#toolkit/training/loop.ts";
 import { readResult } from "#toolkit/training/result.ts";
 import { logRows, readRunLog } from "#toolkit/training/run-log.ts";
+import { type HubServer, startHub } from "../batches/hub-server.ts";
+import { parquetOf } from "../batches/parquet-files.ts";
 
 const backbone = join(import.meta.dirname, "../../../datasets/mini/backbone");
 const root = mkdtempSync(join(tmpdir(), "bunsen-train-"));
 const model = join(root, "model");
 const cache = process.env.BUNSEN_CACHE;
+let tiny: T5Config;
 
 beforeAll(async () => {
   process.env.BUNSEN_CACHE = join(root, "cache");
   await useEngine("wasm");
   const vocabSize = (JSON.parse(readFileSync(join(backbone, "config.json"), "utf8")) as { vocab_size: number })
     .vocab_size;
-  const config: T5Config = {
+  tiny = {
     vocabSize,
     hiddenSize: 16,
     headSize: 8,
@@ -52,7 +56,7 @@ beforeAll(async () => {
     eosTokenId: 1,
     decoderStartTokenId: 0,
   };
-  const made = randomT5(config, { seed: 3, tied: true });
+  const made = randomT5(tiny, { seed: 3, tied: true });
   await saveT5(made, model);
   made.dispose();
   cpSync(join(backbone, "tokenizer.json"), join(model, "tokenizer.json"));
@@ -222,6 +226,52 @@ describe("A training run", () => {
   });
 });
 
+describe("What is odd about the data", () => {
+  const names = ["BUNSEN_HUB", "HF_HOME", "BUNSEN_LOCK"] as const;
+  const before = names.map((name) => process.env[name]);
+  let hub: HubServer;
+  beforeAll(() => {
+    const dataset = findDataset("glue/rte");
+    const files: Record<string, Uint8Array> = {};
+    for (const [hubSplit, path] of Object.entries(dataset.source.files)) {
+      const rows = findDataset("mini/rte").generate!(hubSplit, { rows: 60 });
+      files[`${dataset.source.repo}:${path}`] = parquetOf(rows);
+    }
+    hub = startHub({ kind: "api", files });
+    process.env.BUNSEN_HUB = hub.url;
+    process.env.HF_HOME = join(root, "hf");
+    process.env.BUNSEN_LOCK = join(root, "lock.json");
+  });
+  afterAll(async () => {
+    for (const [i, name] of names.entries()) {
+      if (before[i] === undefined) delete process.env[name];
+      else process.env[name] = before[i];
+    }
+    await hub.stop();
+  });
+  const warningsOf = (run: string): string[] =>
+    logRows(readRunLog(join(root, run, "log.arrow"))).flatMap((row) => (row.kind === "warning" ? [row.name] : []));
+
+  test("is an event of every run that reads it and is in its folder once, also when it goes on", async () => {
+    const config = (run: string): RunConfigInput => ({ ...base(run), tasks: ["glue/rte"], steps: 4, shots: null });
+    const expected = [
+      expect.stringContaining("glue/rte train has 60 rows; the published table has 2490"),
+      expect.stringMatching(/glue\/rte validation has \d+ rows; the published table has 138/),
+      expect.stringMatching(/glue\/rte test has \d+ rows; the published table has 139/),
+    ];
+    const messages = (events: readonly TrainEvent[]): string[] =>
+      events.flatMap((event) => (event.type === "warning" ? [event.message] : []));
+    const first = await collect(config("odd"), (event) => event.type === "step" && event.step === 3);
+    expect(messages(first).sort()).toEqual(expect.arrayContaining(expected));
+    const again = await collect(config("odd"));
+    expect(messages(again)).toHaveLength(3);
+    expect(warningsOf("odd")).toHaveLength(3);
+    // The second run of a process finds the data loaded: it is told all the same.
+    expect(messages(await collect(config("odd-too")))).toEqual(messages(again));
+    expect(warningsOf("odd-too")).toEqual(messages(again));
+  });
+});
+
 describe("MPT's two stages", () => {
   const source = (): RunConfigInput => ({
     ...base("source"),
@@ -271,6 +321,54 @@ describe("MPT's two stages", () => {
       join(root, "source/teachers/mini-sst2"),
       join(root, "source/teachers/mini-mrpc"),
     ]);
+  });
+
+  test("a mixed batch is one sub-batch per length and one update, and a run that goes on cuts alike", async () => {
+    // Wide enough that a position costs more than a pass: the toy above is never cut.
+    const wide = join(root, "wide");
+    const made = randomT5(
+      { ...tiny, hiddenSize: 256, headSize: 64, numHeads: 4, feedForwardSize: 1024, numEncoderLayers: 3 },
+      { seed: 3, tied: true },
+    );
+    await saveT5(made, wide);
+    made.dispose();
+    cpSync(join(backbone, "tokenizer.json"), join(wide, "tokenizer.json"));
+    const config = (run: string): RunConfigInput =>
+      ({
+        ...source(),
+        run: join(root, run),
+        model: wide,
+        tasks: ["mini/sst2", "mini/squad"],
+        batchSize: 8,
+        checkpointEvery: 1,
+        steps: 2,
+        evaluationExamples: 1,
+        maxNewTokens: 2,
+        finalSplits: [],
+        distillation: { weight: 0.9, teacherSteps: 1, teacherFolder: join(root, "wide-teachers") },
+      }) as RunConfigInput;
+    const events = await collect(config("cut"));
+    const steps = events.flatMap((event) => (event.type === "step" && event.stage === "source" ? [event] : []));
+    expect(steps.map((step) => step.step)).toEqual([1, 2]);
+    for (const { subBatches, padding } of steps) {
+      expect(subBatches).toBeGreaterThanOrEqual(2);
+      // Reviews have some 15 tokens and questions with their passage some 45: as one batch, a third would be padding.
+      expect(padding).toBeLessThan(0.2);
+    }
+    const rows = logRows(readRunLog(join(root, "cut/log.arrow"))).filter((row) => row.name === "padding");
+    expect(rows.map((row) => row.value)).toEqual(steps.map((step) => step.padding));
+    // The wait of a real small run: the batch is made while the step computes.
+    const { data } = readResult(join(root, "cut"));
+    expect(data!.padding).toBeLessThan(0.2);
+    expect(data!.subBatches).toBeGreaterThanOrEqual(2);
+    expect(data!.waitShare).toBeLessThan(0.02);
+
+    await collect(
+      config("cut-broken"),
+      (event) => event.type === "step" && event.stage === "source" && event.step === 2,
+    );
+    await collect(config("cut-broken"));
+    expect(stateOf("cut-broken").equals(stateOf("cut"))).toBe(true);
   });
 
   test("a source that is not finished is refused", async () => {
