@@ -14,6 +14,8 @@ export interface StudyMethod {
   readonly from?: string;
   /** Replaces the study's steps for this method; for what must not be equal, with its reason in the recipe. */
   readonly steps?: number;
+  /** One run on all targets of a group (MPT*), with the study's steps for each of them: the same budget a task. */
+  readonly joint?: boolean;
 }
 
 export interface StudySource {
@@ -23,6 +25,8 @@ export interface StudySource {
   readonly options?: Readonly<Record<string, unknown>>;
   /** λ of the distillation; 0 trains without teachers. */
   readonly distillation: number;
+  /** The method says its prompt's length in options of its own: it has no `numVirtualTokens`. */
+  readonly ownLength?: boolean;
 }
 
 export interface Study {
@@ -31,10 +35,14 @@ export interface Study {
   /** Tasks of the source stage. */
   readonly sourceTasks: readonly string[];
   readonly targets: readonly string[];
+  /** Targets that a joint method trains together, by name; absent: all of them are one group. */
+  readonly groups?: Readonly<Record<string, readonly string[]>>;
   readonly sources: readonly StudySource[];
   readonly methods: readonly StudyMethod[];
   /** Few-shot sizes; null is the full training split. */
   readonly shots: readonly (number | null)[];
+  /** Targets of the few-shot runs; absent: all. */
+  readonly fewShotTargets?: readonly string[];
   readonly seeds: readonly number[];
   /** Multiples of each method's own learning rates: the same grid for all, chosen on validation. */
   readonly rates: readonly number[];
@@ -42,6 +50,12 @@ export interface Study {
   readonly sourceSteps: number;
   readonly teacherSteps: number;
   readonly targetSteps: number;
+  /** Steps of a few-shot run; absent: `targetSteps`. */
+  readonly fewShotSteps?: number;
+  /** Fields of every source run's distillation but its weight and teachers: temperature, which hidden states … */
+  readonly distillation?: Readonly<Record<string, unknown>>;
+  /** Fields of every source run's sampling; absent: proportional, 2 to all tasks in a batch. */
+  readonly sampling?: Readonly<Record<string, unknown>>;
   /** Fields of every run: batch, lengths, engine … */
   readonly common: Readonly<Record<string, unknown>>;
 }
@@ -52,6 +66,12 @@ const prompted = (study: Study, options: Readonly<Record<string, unknown>> | und
 });
 
 const teacherFolder = (study: Study): string => join(study.folder, "teachers");
+
+/** κ of stochastic task sampling: from two to all source tasks in a batch. */
+const slotsOf = (study: Study): { min: number; max: number } => ({
+  min: Math.min(2, study.sourceTasks.length),
+  max: study.sourceTasks.length,
+});
 
 /** Configurations of the source stage, in the order they run. */
 export function sourceRuns(study: Study): RunConfigInput[] {
@@ -64,11 +84,12 @@ export function sourceRuns(study: Study): RunConfigInput[] {
         model: study.model,
         tasks: study.sourceTasks,
         method: source.method,
-        options: prompted(study, source.options),
+        options: source.ownLength === true ? { ...source.options } : prompted(study, source.options),
         steps: study.sourceSteps,
         finalSplits: ["validation"],
-        sampling: { kind: "proportional", slots: { min: 2, max: study.sourceTasks.length } },
+        sampling: { kind: "proportional", slots: slotsOf(study), ...study.sampling },
         distillation: {
+          ...study.distillation,
           weight: source.distillation,
           teacherSteps: study.teacherSteps,
           teacherFolder: teacherFolder(study),
@@ -77,18 +98,33 @@ export function sourceRuns(study: Study): RunConfigInput[] {
   );
 }
 
-/** One grid per method, target and number of shots. */
+/** Targets that are run with so many shots. */
+const targetsOf = (study: Study, shots: number | null): readonly string[] =>
+  shots === null || study.fewShotTargets === undefined
+    ? study.targets
+    : study.targets.filter((task) => study.fewShotTargets!.includes(task));
+
+/** Lists of tasks that one method is run on: each target alone, or the groups' targets together. */
+function taskLists(study: Study, method: StudyMethod, shots: number | null): string[][] {
+  const targets = targetsOf(study, shots);
+  if (method.joint !== true) return targets.map((task) => [task]);
+  const groups = study.groups === undefined ? [study.targets] : Object.values(study.groups);
+  return groups.map((group) => group.filter((task) => targets.includes(task))).filter((group) => group.length > 0);
+}
+
+/** One grid per method, target (or group of targets) and number of shots. */
 export function targetGrids(study: Study): Grid[] {
   const grids: Grid[] = [];
-  for (const task of study.targets) {
-    for (const shots of study.shots) {
-      for (const method of study.methods) {
-        const from =
-          method.from === undefined
-            ? []
-            : method.from === "teachers"
-              ? study.sourceTasks.map((source) => join(teacherFolder(study), source.replaceAll("/", "-")))
-              : [join(study.folder, "sources", method.from)];
+  for (const shots of study.shots) {
+    const steps = shots === null ? study.targetSteps : (study.fewShotSteps ?? study.targetSteps);
+    for (const method of study.methods) {
+      const from =
+        method.from === undefined
+          ? []
+          : method.from === "teachers"
+            ? study.sourceTasks.map((source) => join(teacherFolder(study), source.replaceAll("/", "-")))
+            : [join(study.folder, "sources", method.from)];
+      for (const tasks of taskLists(study, method, shots)) {
         grids.push({
           label: method.label,
           folder: join(study.folder, "targets", shots === null ? "full" : `k-${shots}`),
@@ -99,29 +135,60 @@ export function targetGrids(study: Study): Grid[] {
             stage: from.length === 0 ? "single" : "target",
             ...(from.length === 0 ? {} : { from }),
             model: study.model,
-            tasks: [task],
+            tasks,
             shots,
             method: method.method,
             options: method.options ?? { numVirtualTokens: study.numVirtualTokens },
-            steps: method.steps ?? study.targetSteps,
+            steps: (method.steps ?? steps) * tasks.length,
           } as Grid["config"],
         });
       }
     }
   }
-  return grids;
+  // All methods on one target come before the next target: a study broken off has whole columns of its table.
+  const order = (grid: Grid): number => Math.max(...grid.config.tasks.map((task) => study.targets.indexOf(task)));
+  return grids.sort((a, b) => order(a) - order(b));
+}
+
+/** One run before the targets. */
+export interface StudyStage {
+  readonly stage: "teacher" | "source";
+  readonly label: string;
+  readonly tasks: readonly string[];
+  readonly folder: string;
+  readonly steps: number;
+}
+
+/** Teachers, where anything needs them, and source runs, in the order they run. */
+export function studyStages(study: Study): StudyStage[] {
+  const teachers =
+    study.sources.some((source) => source.distillation > 0) || study.methods.some((m) => m.from === "teachers");
+  return [
+    ...(teachers ? study.sourceTasks : []).map(
+      (task): StudyStage => ({
+        stage: "teacher",
+        label: "prompt tuning",
+        tasks: [task],
+        folder: teacherFolder(study),
+        steps: study.teacherSteps,
+      }),
+    ),
+    ...study.sources.map(
+      (source): StudyStage => ({
+        stage: "source",
+        label: source.name,
+        tasks: study.sourceTasks,
+        folder: join(study.folder, "sources", source.name),
+        steps: study.sourceSteps,
+      }),
+    ),
+  ];
 }
 
 /** Optimiser steps of the whole study, from scratch. */
-export function studySteps(study: Study): number {
-  const teachers =
-    study.sources.some((source) => source.distillation > 0) || study.methods.some((m) => m.from === "teachers");
-  return (
-    (teachers ? study.teacherSteps * study.sourceTasks.length : 0) +
-    study.sourceSteps * study.sources.length +
-    targetGrids(study).reduce((sum, grid) => sum + gridSteps(grid), 0)
-  );
-}
+export const studySteps = (study: Study): number =>
+  studyStages(study).reduce((sum, stage) => sum + stage.steps, 0) +
+  targetGrids(study).reduce((sum, grid) => sum + gridSteps(grid), 0);
 
 /** Runs a study to its end; returns the runs that its table is made of. */
 export async function* runStudy(study: Study, signal?: AbortSignal): AsyncGenerator<TrainEvent, LabelledRun[]> {

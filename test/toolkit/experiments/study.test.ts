@@ -3,9 +3,11 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
+import { fullStudy } from "#toolkit/experiments/full.ts";
 import { gridSteps } from "#toolkit/experiments/grid.ts";
-import { quickStudy } from "#toolkit/experiments/quick.ts";
+import { quickModel, quickStudy } from "#toolkit/experiments/quick.ts";
 import { runStudy, type Study, sourceRuns, studySteps, targetGrids } from "#toolkit/experiments/study.ts";
+import { methodNames, resolveMethod } from "#toolkit/methods/methods.ts";
 import { type LabelledRun, summarise, summaryTable } from "#toolkit/report/index.ts";
 import { useEngine } from "#toolkit/tensor/index.ts";
 import { resolveRun } from "#toolkit/training/index.ts";
@@ -43,6 +45,40 @@ describe("The quick study", () => {
     expect((attempt.config as unknown as { from: string[] }).from).toEqual(
       ["glue-sst2", "glue-cola", "glue-mrpc"].map((name) => `runs/quick/teachers/${name}`),
     );
+  });
+});
+
+describe("The full study", () => {
+  const full = fullStudy("runs/full", "runs/full/backbone", "cpu");
+  const grids = targetGrids(full);
+
+  test("has every method of the table, on k = 4, 16, 32 and full, with three seeds", () => {
+    expect([...new Set(full.methods.map(({ method }) => method))].sort()).toEqual([...methodNames].sort());
+    expect(full.shots).toEqual([4, 16, 32, null]);
+    expect(full.seeds).toHaveLength(3);
+    // MPT* trains both targets in one run; every other method has a grid a target.
+    expect(grids).toHaveLength(((full.methods.length - 1) * 2 + 1) * 4);
+    expect(new Set(grids.map((grid) => `${grid.folder} ${grid.label} ${grid.config.tasks}`)).size).toBe(grids.length);
+  });
+
+  test("gives every method the same steps a task, and the same seeds, rates, batch and lengths", () => {
+    const budgets = grids.map(({ rates, seeds, config }) => {
+      const { steps, tasks, batchSize, maxInputLength, evaluationExamples } = config as Record<string, unknown>;
+      const perTask = (steps as number) / (tasks as string[]).length;
+      return JSON.stringify({ rates, seeds, perTask, batchSize, maxInputLength, evaluationExamples });
+    });
+    expect(new Set(budgets).size).toBe(1);
+  });
+
+  test("runs configurations whose fields and method options are valid for its backbone", () => {
+    const shape = { ...quickModel, vocabSize: 6000 };
+    for (const config of [
+      ...sourceRuns(full),
+      ...grids.map((grid) => ({ ...grid.config, run: "x", seed: 1, learningRateScale: 1 })),
+    ]) {
+      const { method, options } = resolveRun(config);
+      expect(resolveMethod(method, options, shape).problems, method).toEqual([]);
+    }
   });
 });
 
