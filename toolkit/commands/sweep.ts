@@ -2,15 +2,61 @@
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadDataset } from "#toolkit/batches/index.ts";
+import { fullStudy } from "#toolkit/experiments/full.ts";
+import { paperModel, paperStudy, paperValues } from "#toolkit/experiments/paper.ts";
+import {
+  measureStudy,
+  type PlanLine,
+  planCost,
+  type StepTimes,
+  sourceStepRatio,
+  studyPlan,
+} from "#toolkit/experiments/plan.ts";
+import { publishedBeside } from "#toolkit/experiments/published-table.ts";
 import { quickPretraining, quickStudy, quickText } from "#toolkit/experiments/quick.ts";
-import { runStudy, type Study, sourceRuns, studySteps, targetGrids } from "#toolkit/experiments/study.ts";
+import { applyStudySettings } from "#toolkit/experiments/settings.ts";
+import { runStudy, type Study, studySteps } from "#toolkit/experiments/study.ts";
 import { compareMethods, eventLine, summarise, summaryTable } from "#toolkit/report/index.ts";
 import { parseEngineChoice, useEngine } from "#toolkit/tensor/index.ts";
 import { pretrain, type TrainEvent } from "#toolkit/training/index.ts";
 import { writeAtomic, writeJson } from "#toolkit/weights/index.ts";
 import { type Command, type Terminal, UsageError } from "./contract.ts";
 
-const studies: Readonly<Record<string, typeof quickStudy>> = { quick: quickStudy };
+type MakeStudy = (folder: string, model: string, engine: string) => Study;
+
+/** By name; `full` on a given model is the paper's. */
+const studies: Readonly<Record<string, { readonly small: MakeStudy; readonly given: MakeStudy }>> = {
+  quick: { small: quickStudy, given: quickStudy },
+  full: { small: fullStudy, given: paperStudy },
+};
+
+/** A flag's number above 0 (or, where `zero`, at least 0). */
+function flagNumber(name: string, value: string | undefined, zero = false): number | null {
+  if (value === undefined) return null;
+  const number = Number(value);
+  if (value.trim() === "" || !Number.isFinite(number) || number < 0 || (number === 0 && !zero))
+    throw new UsageError(`--${name}: expected a number ${zero ? "of at least" : "above"} 0, got ${value}`);
+  return number;
+}
+
+const integer = (value: number): string => value.toLocaleString("en");
+
+function planLine(line: PlanLine): string {
+  const size = line.shots === null ? "" : ` k=${line.shots}`;
+  const runs = line.runs === 1 ? "" : ` in ${line.runs} runs`;
+  return `${line.stage.padEnd(7)}  ${line.label} on ${line.tasks.join(", ")}${size}: ${integer(line.steps)} steps${runs}  (${line.folder})`;
+}
+
+function planLines(study: Study, times: StepTimes | null): string[] {
+  const plan = studyPlan(study);
+  const cost = planCost(plan, times);
+  const rest = times === null ? 0 : times.runSeconds;
+  const hours =
+    cost.hours === null || times === null
+      ? "hours: unknown here; give the time of a step with --step-ms N, or finish runs of a study and name their folder with --measured FOLDER"
+      : `about ${cost.hours.toFixed(1)} hours at ${times.stepMs.toFixed(1)} ms a step (source stage ${(times.sourceStepMs ?? times.stepMs * sourceStepRatio).toFixed(1)}) and ${rest.toFixed(1)} s a run besides, from ${times.from}; pretraining not counted`;
+  return [...plan.map(planLine), `${integer(cost.steps)} steps in all, ${integer(cost.runs)} runs`, hours];
+}
 
 /** Every text field of the training splits: sentences, questions, pairs. No label, no other split. */
 async function trainingText(names: readonly string[]): Promise<string[]> {
@@ -40,13 +86,23 @@ async function makeBackbone(folder: string, terminal: Terminal): Promise<void> {
 
 export const command: Command = {
   summary: "train many runs, resumable",
-  usage: `usage: bunsen sweep quick [--folder runs/quick] [--model FOLDER] [--engine auto|cpu|cuda|wasm] [--plan]
+  usage: `usage: bunsen sweep quick|full [--folder runs/NAME] [--model FOLDER|HUB-ID] [--engine auto|cpu|cuda|wasm]
+                    [--set key=value …] [--plan [--step-ms N [--run-seconds N] | --measured FOLDER]]
 
 Runs a study: pretraining (unless --model names a T5), source stages, all methods on all targets with the same budget.
 The same command goes on where it was broken off. Prints the table, writes table.md and summary.json into the folder.
 
-  --model FOLDER   a T5's folder instead of the small one pretrained here
-  --plan           prints what would run, runs nothing`,
+  quick            eight methods, two targets, k = 16 and full: within an hour on two cores
+  full             every method, k = 4, 16, 32 and full, on the same small T5; with --model the paper's own groups:
+                   bunsen sweep full --model ${paperModel}
+
+  --model M        a T5's folder or hub id instead of the small one pretrained here
+  --set key=value  changes the study: targets, sourceTasks, methods, shots, seeds, rates, targetSteps, sourceSteps,
+                   teacherSteps, fewShotSteps, numVirtualTokens, and fields of every run: common.batchSize=8,
+                   distillation.temperature=2, sampling.slots.max=3
+  --plan           prints what would run, its steps and hours, and runs nothing
+  --step-ms N      a step's milliseconds, measured on the machine at hand; --run-seconds N what a run needs besides
+  --measured F     takes both from finished runs in a folder (default: the study's own, then runs/quick)`,
   async run(args, terminal) {
     const { values, positionals } = parseArgs({
       args: [...args],
@@ -56,28 +112,45 @@ The same command goes on where it was broken off. Prints the table, writes table
         model: { type: "string" },
         engine: { type: "string", default: "auto" },
         plan: { type: "boolean", default: false },
+        set: { type: "string", multiple: true, default: [] },
+        "step-ms": { type: "string" },
+        "run-seconds": { type: "string" },
+        measured: { type: "string" },
       },
     });
     const [name] = positionals;
-    const make = studies[name ?? ""];
-    if (make === undefined || positionals.length > 1) {
+    const known = studies[name ?? ""];
+    if (known === undefined || positionals.length > 1) {
       throw new UsageError(
         `expected one of the studies ${Object.keys(studies).join(", ")}, got ${positionals.join(" ") || "none"}`,
       );
     }
-    const folder = values.folder ?? join("runs", name!);
+    const paper = values.model !== undefined && known.given === paperStudy;
+    const make = values.model === undefined ? known.small : known.given;
+    const folder = values.folder ?? join("runs", paper ? "paper" : name!);
     const backbone = values.model ?? join(folder, "backbone");
-    const study: Study = make(folder, backbone, parseEngineChoice(values.engine));
-    const grids = targetGrids(study);
+    if (values["run-seconds"] !== undefined && values["step-ms"] === undefined)
+      throw new UsageError("--run-seconds goes with --step-ms; got it alone");
+    if (values.measured !== undefined && values["step-ms"] !== undefined)
+      throw new UsageError("expected --step-ms or --measured, got both");
+    const stepMs = flagNumber("step-ms", values["step-ms"]);
+    const runSeconds = flagNumber("run-seconds", values["run-seconds"], true);
+    const study = applyStudySettings(make(folder, backbone, parseEngineChoice(values.engine)), values.set);
     if (values.plan) {
-      for (const config of sourceRuns(study))
-        terminal.out(`source  ${config.run}  ${config.steps} steps on ${config.tasks.join(", ")}`);
-      for (const grid of grids) {
-        terminal.out(
-          `target  ${grid.folder}  ${grid.label} on ${grid.config.tasks.join(", ")}: ${grid.rates.length + grid.seeds.length - 1} runs of ${grid.config.steps} steps`,
-        );
+      if (paper) {
+        terminal.out("the paper's study; values that it leaves open, or that could not be read again:");
+        for (const [label, { value, key, provenance }] of Object.entries(paperValues))
+          terminal.out(`  ${label} ${value}: ${provenance} (--set ${key})`);
       }
-      terminal.out(`${studySteps(study).toLocaleString("en")} steps in all`);
+      const times =
+        stepMs === null
+          ? values.measured === undefined
+            ? (measureStudy(folder) ?? (values.model === undefined ? measureStudy(join("runs", "quick")) : null))
+            : measureStudy(values.measured)
+          : { stepMs, sourceStepMs: null, runSeconds: runSeconds ?? 0, from: "--step-ms" };
+      if (times === null && values.measured !== undefined)
+        throw new UsageError(`--measured: expected a folder with finished runs, got ${values.measured}`);
+      for (const line of planLines(study, times)) terminal.out(line);
       return 0;
     }
     await useEngine(values.engine === "auto" ? undefined : parseEngineChoice(values.engine));
@@ -113,10 +186,14 @@ The same command goes on where it was broken off. Prints the table, writes table
         summaries,
         `Test scores, mean ± deviation of ${study.seeds.length} seeds, ${study.targetSteps} steps, rates × ${study.rates.join(", ")} chosen on validation`,
       );
+      const beside = paper ? `\n\n${publishedBeside(summaries).toMarkdown()}` : "";
       const verdict = compareMethods(summaries, "MPT", "prompt tuning");
       terminal.out(`\n${table}\n\n${verdict}`);
+      if (paper) terminal.out(`\n${publishedBeside(summaries)}`);
       writeJson(join(folder, "summary.json"), summaries);
-      writeAtomic(join(folder, "table.md"), () => [new TextEncoder().encode(`${table.toMarkdown()}\n\n${verdict}\n`)]);
+      writeAtomic(join(folder, "table.md"), () => [
+        new TextEncoder().encode(`${table.toMarkdown()}\n\n${verdict}${beside}\n`),
+      ]);
       return 0;
     } catch (error) {
       if (stop.signal.aborted) return 130;

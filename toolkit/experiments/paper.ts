@@ -8,8 +8,11 @@
 //
 // Never run here in full: it needs the network and a GPU. One MPT run of a group alone: paper/*.ts.
 // Not in it: generation (E2E, WebNLG on T5-large), T5-small and large, HyperFormer, HyperDecoder, LST.
+import { join } from "node:path";
+import type { RunConfigInput } from "#toolkit/training/index.ts";
+import { runName } from "./grid.ts";
 import { publishedGroups } from "./published.ts";
-import type { Study } from "./study.ts";
+import { type Study, sourceRuns, targetGrids } from "./study.ts";
 
 /** The hub id the paper's tables are of. */
 export const paperModel = "google-t5/t5-base";
@@ -48,7 +51,7 @@ export const paperValues: Readonly<Record<string, PaperValue>> = {
     provenance: "not stated readably; a teacher is a prompt tuned as a target is",
   },
   temperature: { value: 1, key: "distillation.temperature", provenance: "T is not stated readably; 1 is no softening" },
-  weight: { value: 0.9, key: "sources (λ)", provenance: "recalled from the literature, unverified" },
+  weight: { value: 0.9, key: "distillation.weight", provenance: "recalled from the literature, unverified" },
   maxTasks: {
     value: 6,
     key: "sampling.slots.max",
@@ -58,8 +61,8 @@ export const paperValues: Readonly<Record<string, PaperValue>> = {
   evaluateEvery: { value: 1000, key: "common.evaluateEvery", provenance: "DePT: every 1,000 steps, the best is kept" },
   rates: {
     value: "0.3 shared, 0.4 task",
-    key: "rates (multiples), common.learningRates",
-    provenance: "second-hand and recalled, unverified; the defaults of the method",
+    key: "rates",
+    provenance: "second-hand and recalled, unverified; the method's own rates, `rates` are multiples",
   },
 };
 
@@ -108,4 +111,28 @@ export function paperStudy(folder: string, model: string, engine: string): Study
       checkpointEvery: count("evaluateEvery"),
     },
   };
+}
+
+const byDefault = (): Study => paperStudy(join("runs", "paper"), paperModel, "auto");
+
+/** The source stage as a run of its own, in the folder where the sweep looks for it. */
+export const paperSourceRecipe = (): RunConfigInput => sourceRuns(byDefault())[0]!;
+
+/**
+ * One run of the study, with its first seed, in the folder where the sweep looks for it.
+ * @throws Error where the study has no such run
+ */
+export function paperRecipe(label: string, tasks: readonly string[], shots: number | null = null): RunConfigInput {
+  const seed = 1;
+  const grid = targetGrids(byDefault()).find(
+    (found) =>
+      found.label === label &&
+      found.config.tasks.join() === tasks.join() &&
+      (found.config as { shots?: number | null }).shots === shots,
+  );
+  if (grid === undefined)
+    throw new Error(`the paper's study has no run of ${label} on ${tasks.join(", ")} with shots ${shots ?? "full"}`);
+  const rate = grid.rates[0]!;
+  const run = join(grid.folder, runName(label, tasks, seed, rate));
+  return { ...grid.config, run, seed, learningRateScale: rate } as RunConfigInput;
 }

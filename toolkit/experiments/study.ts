@@ -67,11 +67,13 @@ const prompted = (study: Study, options: Readonly<Record<string, unknown>> | und
 
 const teacherFolder = (study: Study): string => join(study.folder, "teachers");
 
-/** κ of stochastic task sampling: from two to all source tasks in a batch. */
-const slotsOf = (study: Study): { min: number; max: number } => ({
-  min: Math.min(2, study.sourceTasks.length),
-  max: study.sourceTasks.length,
-});
+/** κ of stochastic task sampling: from two to all source tasks in a batch, where the study does not say otherwise. */
+function slotsOf(study: Study): unknown {
+  const tasks = study.sourceTasks.length;
+  const own = study.sampling?.slots;
+  if (own !== undefined && (own === null || typeof own !== "object")) return own;
+  return { min: Math.min(2, tasks), max: tasks, ...own };
+}
 
 /** Configurations of the source stage, in the order they run. */
 export function sourceRuns(study: Study): RunConfigInput[] {
@@ -87,7 +89,7 @@ export function sourceRuns(study: Study): RunConfigInput[] {
         options: source.ownLength === true ? { ...source.options } : prompted(study, source.options),
         steps: study.sourceSteps,
         finalSplits: ["validation"],
-        sampling: { kind: "proportional", slots: slotsOf(study), ...study.sampling },
+        sampling: { kind: "proportional", ...study.sampling, slots: slotsOf(study) },
         distillation: {
           ...study.distillation,
           weight: source.distillation,
