@@ -420,6 +420,11 @@ const indexed: Case[] = [
   { name: "gatherND", inputs: [f([2, 3, 4], 1), ints([0, 2, 1, 1], [2, 2])], run: (x, at) => tf.gatherND(x!, at!) },
   { name: "scatterND", inputs: [ints([1, 3, 1], [3, 1]), f([3, 2], 1)], run: (at, x) => tf.scatterND(at!, x!, [5, 2]) },
   {
+    name: "scatterND at a list of rows",
+    inputs: [ints([1, 3, 1]), f([3, 2], 1)],
+    run: (at, x) => tf.scatterND(at!, x!, [5, 2]),
+  },
+  {
     name: "unsortedSegmentSum",
     inputs: [f([4, 2], 1), ints([2, 0, 2, 1])],
     run: (x, at) => tf.unsortedSegmentSum(x!, at as tf.Tensor1D, 4),

@@ -53,9 +53,11 @@ export const indexing: Readonly<Record<string, Lowering>> = {
   },
   ScatterNd: (b, { indices, updates }, attributes) => {
     const shape = attributes.shape as number[];
-    const depth = indices!.shape[indices!.shape.length - 1]!;
+    // A list of numbers means rows.
+    const positions = indices!.shape.length === 1 ? b.reshape(indices!, [...indices!.shape, 1]) : indices!;
+    const depth = positions.shape[positions.shape.length - 1]!;
     const [indexed, rest] = [shape.slice(0, depth), shape.slice(depth)];
-    const flat = flatIndex(b, b.convert(indices!, "i32"), indexed);
+    const flat = flatIndex(b, b.convert(positions, "i32"), indexed);
     const count = sizeOf(flat.shape);
     const rows = b.scatterAdd(
       b.splat(0, [sizeOf(indexed), ...rest], updates!.element),
