@@ -235,7 +235,8 @@ export function createBinding(tensorflow: Tensorflow): Binding {
         if (Array.isArray(value)) {
           const list = BigInt64Array.from(value as number[], BigInt);
           c.TFE_OpSetAttrIntList(op, name, list.length > 0 ? list : null, list.length);
-        } else c.TFE_OpSetAttrInt(op, name, BigInt(value as number));
+          // A seed may be any number; as in the native addon, its whole part counts.
+        } else c.TFE_OpSetAttrInt(op, name, BigInt(Math.trunc(value as number)));
         return;
       case attributeTypes.TF_ATTR_FLOAT:
         c.TFE_OpSetAttrFloat(op, name, value as number);
