@@ -66,6 +66,46 @@ function ofDtype(values: tf.backend_util.BackendValues, dtype: tf.DataType): tf.
   return values;
 }
 
+export type KernelCall = Parameters<tf.KernelFunc>[0];
+
+/** One call on tfjs's cpu backend, whatever kernel the tensors' own backend has. */
+export const onHost =
+  (kernelName: string): tf.KernelFunc =>
+  ({ inputs, attrs, backend }) =>
+    runOnHost(
+      tf.getKernel(kernelName, "cpu")!,
+      inputs as Record<string, Info | Info[]>,
+      attrs,
+      backend as unknown as HostAccess,
+    );
+
+/** A kernel's result: its input's own data, under another tensor. */
+export const shared = ({ inputs, backend }: KernelCall): tf.TensorInfo => {
+  const { dataId, shape, dtype } = inputs.x as tf.TensorInfo;
+  (backend as tf.KernelBackend).incRef(dataId);
+  return { dataId, shape, dtype };
+};
+
+const mended = new Set<string>();
+
+/** Replaces a kernel for the calls that it gets wrong or refuses; all others stay as they are. Safe to call twice. */
+export function mendKernel(
+  backendName: string,
+  kernelName: string,
+  isWrong: (call: KernelCall) => boolean,
+  instead: (call: KernelCall, plain: tf.KernelFunc) => Info | Info[] = onHost(kernelName),
+): void {
+  const kernel = tf.getKernel(kernelName, backendName);
+  const place = `${backendName}/${kernelName}`;
+  if (!kernel || mended.has(place)) return;
+  mended.add(place);
+  tf.unregisterKernel(kernelName, backendName);
+  tf.registerKernel({
+    ...kernel,
+    kernelFunc: (call) => (isWrong(call) ? instead(call, kernel.kernelFunc) : kernel.kernelFunc(call)),
+  });
+}
+
 /** Makes these kernels of a backend run on the host although it has them: for results that are wrong there. */
 export function replaceByHost(backendName: string, kernelNames: readonly string[]): void {
   for (const kernelName of kernelNames) {
@@ -84,8 +124,7 @@ export async function fillMissingKernels(backendName: string): Promise<string[]>
     tf.registerKernel({
       kernelName: kernel.kernelName,
       backendName,
-      kernelFunc: ({ inputs, attrs, backend }) =>
-        runOnHost(kernel, inputs as Record<string, Info | Info[]>, attrs, backend as unknown as HostAccess),
+      kernelFunc: onHost(kernel.kernelName),
     });
   }
   return filled;

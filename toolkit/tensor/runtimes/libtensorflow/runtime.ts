@@ -13,6 +13,7 @@ import { fillMissingKernels } from "../host-fallback.ts";
 import { type Binding, createBinding, typeOf } from "./binding.ts";
 import type { Discovery } from "./discover.ts";
 import { openTensorflow, types } from "./library.ts";
+import { mendTensorflowKernels } from "./mended-kernels.ts";
 import { prepareXla } from "./xla.ts";
 
 /** The tfjs backend name that tfjs-node's kernels are registered for. */
@@ -120,6 +121,7 @@ async function register(binding: Binding): Promise<NodeBackend> {
   const backend = new NodeJSKernelBackend(binding, "@tensorflow/tfjs-node-gpu");
   tf.registerBackend(backendName, () => backend, 1);
   await fillMissingKernels(backendName);
+  mendTensorflowKernels();
   registerHostRandom(backendName);
   return backend;
 }
