@@ -12,7 +12,7 @@ import { plainCompile } from "../plain-compile.ts";
 import { registerHostRandom } from "../random.ts";
 import type { Runtime } from "../runtime.ts";
 import { checkStored, decodeStored, storedDtype } from "../stored.ts";
-import { fillMissingKernels, replaceByHost, runOnHost } from "./host-fallback.ts";
+import { fillMissingKernels, type KernelCall, mendKernel, onHost, replaceByHost, shared } from "./host-fallback.ts";
 
 /** Starts the backend. @throws EngineUnavailableError when WebAssembly or its binary cannot be loaded. */
 export async function startWasm(): Promise<Runtime> {
@@ -50,56 +50,80 @@ export async function startWasm(): Promise<Runtime> {
   };
 }
 
-type KernelCall = Parameters<tf.KernelFunc>[0];
+const shapeOf = (input: unknown): number[] => (input as tf.TensorInfo).shape;
+const dtypeOf = (input: unknown): tf.DataType => (input as tf.TensorInfo).dtype;
 
-/** Replaces a kernel for the calls that it gets wrong; all others stay as they are. */
-function mend(
-  kernelName: string,
-  isWrong: (call: KernelCall) => boolean,
-  instead: (call: KernelCall) => tf.TensorInfo,
-): void {
-  const kernel = tf.getKernel(kernelName, "wasm");
-  if (!kernel || mended.has(kernelName)) return;
-  mended.add(kernelName);
-  tf.unregisterKernel(kernelName, "wasm");
-  tf.registerKernel({ ...kernel, kernelFunc: (call) => (isWrong(call) ? instead(call) : kernel.kernelFunc(call)) });
-}
-const mended = new Set<string>();
+/** One kernel of this backend, from within another. */
+const run = (kernelName: string, call: KernelCall, inputs: Record<string, tf.TensorInfo>): tf.TensorInfo =>
+  tf.getKernel(kernelName, "wasm")!.kernelFunc({ ...call, inputs: inputs as tf.NamedTensorInfoMap }) as tf.TensorInfo;
 
-/** Calls of kernels of 4.22.0 whose results are wrong; the conformance suite says when a row can go. */
+const release = (call: KernelCall, ...made: tf.TensorInfo[]): void => {
+  for (const { dataId } of made) (call.backend as tf.KernelBackend).disposeData(dataId);
+};
+
+/** Calls of kernels of 4.22.0 whose results are wrong; the conformance suites say when a row can go. */
 function mendKernels(): void {
+  const mend = mendKernel.bind(undefined, "wasm");
+  // A clone copies. The tape clones all that it saves, and some gradients count on a clone sharing its data.
+  mend("Identity", () => true, shared);
   // The cast to bool copies bytes instead of comparing with zero.
   mend(
     "Cast",
-    ({ inputs, attrs }) => (attrs as { dtype?: string }).dtype === "bool" && inputs.x!.dtype !== "bool",
+    ({ inputs, attrs }) => (attrs as { dtype?: string }).dtype === "bool" && dtypeOf(inputs.x) !== "bool",
     (call) => {
       const { x } = call.inputs as { x: tf.TensorInfo };
-      const zero = tf.getKernel("ZerosLike", "wasm")!.kernelFunc({ ...call, inputs: { x } }) as tf.TensorInfo;
-      const result = tf
-        .getKernel("NotEqual", "wasm")!
-        .kernelFunc({ ...call, inputs: { a: x, b: zero } }) as tf.TensorInfo;
-      (call.backend as tf.KernelBackend).disposeData(zero.dataId);
+      const zero = run("ZerosLike", call, { x });
+      const result = run("NotEqual", call, { a: x, b: zero });
+      release(call, zero);
       return result;
     },
   );
-  // A product over nothing leaves its result unwritten.
-  const onHost = (call: KernelCall): tf.TensorInfo =>
-    runOnHost(
-      tf.getKernel("BatchMatMul", "cpu")!,
-      call.inputs as Record<string, tf.TensorInfo>,
-      call.attrs,
-      call.backend as never,
-    ) as tf.TensorInfo;
-  const isEmpty = ({ inputs }: KernelCall): boolean => (inputs.a as tf.TensorInfo).shape.includes(0);
+  // A product over nothing leaves its result unwritten, one of integers is refused.
+  const isOdd = ({ inputs: { a, b } }: KernelCall): boolean =>
+    shapeOf(a).includes(0) || dtypeOf(a) !== "float32" || dtypeOf(b) !== "float32";
   mend(
     "BatchMatMul",
-    (call) => isEmpty(call) || isTransposedMatrix(call),
-    (call) => (isEmpty(call) ? onHost(call) : transposeFirst(call)),
+    (call) => isOdd(call) || isTransposedMatrix(call),
+    (call, plain) => (isOdd(call) ? onHost("BatchMatMul")(call) : transposeFirst(call, plain)) as tf.TensorInfo,
   );
+  // Clipping turns NaN into the lower bound, which would hide a loss or gradient gone wrong.
+  mend(
+    "ClipByValue",
+    ({ inputs }) => dtypeOf(inputs.x) === "float32",
+    (call, plain) => {
+      const { x } = call.inputs as { x: tf.TensorInfo };
+      const clipped = plain(call) as tf.TensorInfo;
+      const isNan = run("IsNan", call, { x });
+      const result = run("Select", call, { condition: isNan, t: x, e: clipped });
+      release(call, clipped, isNan);
+      return result;
+    },
+  );
+  // A slice beyond the end reads other tensors' memory.
+  mend("Slice", ({ inputs, attrs }) => {
+    const x = inputs.x as tf.TensorInfo;
+    const { begin, size } = attrs as { begin: number[]; size: number[] };
+    const parsed = tf.slice_util.parseSliceParams(x as tf.Tensor, begin, size);
+    tf.slice_util.assertParamsValid(x as tf.Tensor, ...(parsed as [number[], number[]]));
+    return false;
+  });
+  // Strings are taken for numbers, or end the program.
+  for (const kernelName of ["Equal", "NotEqual", "Less", "LessEqual", "Greater", "GreaterEqual"])
+    mend(kernelName, ({ inputs }) => dtypeOf(inputs.a) === "string");
+  mend("Tile", ({ inputs }) => dtypeOf(inputs.x) === "string");
+  mend("SparseToDense", ({ inputs }) => dtypeOf(inputs.sparseValues) === "string");
+  mend("Fill", ({ attrs }) => typeof (attrs as { value: unknown }).value === "string");
+  // Channels first is refused.
+  const channelsFirst = ({ attrs }: KernelCall): boolean => (attrs as { dataFormat?: string }).dataFormat === "NCHW";
+  for (const kernelName of ["Conv2D", "Conv2DBackpropInput", "FusedConv2D"]) mend(kernelName, channelsFirst);
+  // Windows of one element over a padded image leave most of the result unwritten.
+  for (const kernelName of ["MaxPool", "AvgPool"]) {
+    mend(kernelName, ({ attrs }) => {
+      const { filterSize, pad } = attrs as { filterSize: number | number[]; pad: unknown };
+      return [filterSize].flat().every((size) => size === 1) && pad !== "same" && pad !== "valid" && pad !== 0;
+    });
+  }
 }
-
-/** The backend's plain original, for what `transposeFirst` passes on. */
-const plainMatMul: tf.KernelFunc | undefined = tf.getKernel("BatchMatMul", "wasm")?.kernelFunc;
 
 /** A product of two matrices, one of them transposed: the backend has its fast path for untransposed ones only. */
 function isTransposedMatrix({ inputs, attrs }: KernelCall): boolean {
@@ -110,7 +134,7 @@ function isTransposedMatrix({ inputs, attrs }: KernelCall): boolean {
 }
 
 /** Transposing costs as much as reading the matrix once; the slow path costs five to nine times the product. */
-function transposeFirst(call: KernelCall): tf.TensorInfo {
+function transposeFirst(call: KernelCall, plain: tf.KernelFunc): tf.TensorInfo {
   const { transposeA, transposeB } = call.attrs as { transposeA?: boolean; transposeB?: boolean };
   const { a, b } = call.inputs as { a: tf.TensorInfo; b: tf.TensorInfo };
   const transpose = tf.getKernel("Transpose", "wasm")!.kernelFunc;
@@ -121,9 +145,7 @@ function transposeFirst(call: KernelCall): tf.TensorInfo {
   };
   const [left, right] = [transposeA ? transposed(a) : a, transposeB ? transposed(b) : b];
   const attrs = { ...call.attrs, transposeA: false, transposeB: false };
-  const result = plainMatMul!({ ...call, inputs: { a: left, b: right }, attrs }) as tf.TensorInfo;
-  for (const made of [left, right]) {
-    if (made !== a && made !== b) (call.backend as tf.KernelBackend).disposeData(made.dataId);
-  }
+  const result = plain({ ...call, inputs: { a: left, b: right }, attrs }) as tf.TensorInfo;
+  release(call, ...[left, right].filter((made) => made !== a && made !== b));
   return result;
 }
