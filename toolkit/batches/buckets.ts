@@ -55,6 +55,16 @@ export function optimalLengths(lengths: ArrayLike<number>, maxLengths: number): 
   return boundaries.reverse();
 }
 
+/**
+ * The fewest lengths, of `fewest` to `most`, with which less than `goal` of the input positions is padding when every row
+ * is padded to the next length; `most` where none does.
+ */
+export function lengthsNeeded(rowLengths: ArrayLike<number>, fewest: number, most: number, goal: number): number {
+  for (let count = fewest; count < most; count++)
+    if (paddingShare(rowLengths, optimalLengths(rowLengths, count)) < goal) return count;
+  return most;
+}
+
 /** Index of the first of the ascending `lengths` that holds `length`; −1 where none does. */
 export function bucketOf(lengths: readonly number[], length: number): number {
   let low = 0;

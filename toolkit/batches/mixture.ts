@@ -14,6 +14,8 @@ export interface MixtureTask {
   readonly encoded: EncodedDataset;
   /** Factor on the task's probability; default 1. */
   readonly weight?: number;
+  /** Input lengths of this task at most; default: the mixture's. */
+  readonly maxLengths?: number;
 }
 
 export interface MixtureOptions {
@@ -73,9 +75,9 @@ export function createMixture(tasks: readonly MixtureTask[], options: MixtureOpt
     tasks.map(({ weight = 1 }) => weight),
     sampling,
   );
-  const collated: CollateTask[] = tasks.map(({ encoded }) => ({
+  const collated: CollateTask[] = tasks.map(({ encoded, maxLengths: own = maxLengths }) => ({
     encoded,
-    lengths: optimalLengths(lengthsFrom(encoded.inputOffsets), maxLengths),
+    lengths: optimalLengths(lengthsFrom(encoded.inputOffsets), own),
   }));
   const labelLengths = optimalLengths(
     tasks.flatMap(({ encoded }) => [...new Set(lengthsFrom(encoded.targetOffsets))]),
@@ -226,8 +228,9 @@ function checkOptions(tasks: readonly MixtureTask[], options: MixtureOptions, ma
   if (!Number.isInteger(batchSize) || batchSize < 1)
     wrong.push(`batchSize must be a whole number of at least 1, not ${batchSize}`);
   if (!Number.isSafeInteger(seed) || seed < 0) wrong.push(`seed must be a whole number from 0 on, not ${seed}`);
-  if (!Number.isInteger(maxLengths) || maxLengths < 1 || maxLengths > 255)
-    wrong.push(`maxLengths must be a whole number from 1 to 255, not ${maxLengths}`);
+  for (const lengths of [maxLengths, ...tasks.flatMap((task) => task.maxLengths ?? [])])
+    if (!Number.isInteger(lengths) || lengths < 1 || lengths > 255)
+      wrong.push(`maxLengths must be a whole number from 1 to 255, not ${lengths}`);
   const { min = 1, max = Math.max(1, tasks.length) } = stochasticTasks ?? {};
   if (!Number.isInteger(min) || !Number.isInteger(max) || min < 1 || max < min)
     wrong.push(`stochasticTasks needs whole numbers 1 ≤ min ≤ max, not min ${min}, max ${max}`);

@@ -6,6 +6,8 @@ import {
   type DataWarning,
   type EncodedDataset,
   encodeDataset,
+  lengthsFrom,
+  lengthsNeeded,
   loadDataset,
   type Mixture,
 } from "#toolkit/batches/index.ts";
@@ -95,18 +97,24 @@ export async function loadTasks(
   return tasks;
 }
 
-/** Distinct input lengths per task: each is one executable of a compiling engine, and padding of the others. */
-const lengthsPerTask = 4;
+/**
+ * Distinct input lengths per task: each is some executables of a compiling engine, and padding of the others. So the
+ * fewest with which under a tenth is padding (by the whole split, so with a margin for the steps), ten at most.
+ */
+const lengths = { fewest: 4, most: 10, padding: 0.09 } as const;
 
 /** The mixture of the tasks' training splits, as the configuration samples it. */
 export function mixtureOf(config: RunConfig, tasks: readonly TaskData[]): Mixture {
   const sampling = config.stage === "source" ? config.sampling : undefined;
   return createMixture(
-    tasks.map((task) => ({ encoded: task.splits.get("train")! })),
+    tasks.map((task) => {
+      const encoded = task.splits.get("train")!;
+      const { fewest, most, padding } = lengths;
+      return { encoded, maxLengths: lengthsNeeded(lengthsFrom(encoded.inputOffsets), fewest, most, padding) };
+    }),
     {
       batchSize: config.batchSize * config.accumulate,
       seed: config.seed,
-      maxLengths: lengthsPerTask,
       ...(sampling === undefined
         ? {}
         : {

@@ -1,7 +1,7 @@
 // The bucket lengths are the best possible: held against trying them all.
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
-import { bucketOf, optimalLengths, paddingShare } from "#toolkit/batches/buckets.ts";
+import { bucketOf, lengthsNeeded, optimalLengths, paddingShare } from "#toolkit/batches/buckets.ts";
 
 /** The least padding of any choice of at most `count` lengths, by trying every choice. */
 function leastByTrying(lengths: readonly number[], count: number): number {
@@ -50,6 +50,19 @@ describe("optimal bucket lengths", () => {
           expect(share).toBeLessThanOrEqual(before + 1e-12);
           before = share;
         }
+      }),
+    );
+  });
+
+  it("are as many as the wanted padding needs, within bounds", () => {
+    fc.assert(
+      fc.property(lengths, fc.double({ min: 0, max: 0.5, noNaN: true }), (rows, goal) => {
+        const count = lengthsNeeded(rows, 2, 6, goal);
+        const share = (of: number): number => paddingShare(rows, optimalLengths(rows, of));
+        expect(count).toBeGreaterThanOrEqual(2);
+        expect(count).toBeLessThanOrEqual(6);
+        if (count < 6) expect(share(count)).toBeLessThan(goal);
+        if (count > 2) expect(share(count - 1)).toBeGreaterThanOrEqual(goal);
       }),
     );
   });
