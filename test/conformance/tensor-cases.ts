@@ -134,6 +134,8 @@ const elementwise: Case[] = [
   ...unary("ceil", tf.ceil, -2, 2, false),
   ...unary("floor", tf.floor, -2, 2, false),
   ...unary("round", tf.round, -2, 2, false),
+  { name: "round int32", inputs: [ints([-12345678, 10, 12345678])], run: (x) => tf.round(x!) },
+  { name: "leakyRelu int32", inputs: [ints([-7, 0, 12])], run: (x) => tf.leakyRelu(x!, 0.3) },
   ...unary("exp", tf.exp),
   ...unary("expm1", tf.expm1),
   ...unary("log", tf.log, 0.2, 3),

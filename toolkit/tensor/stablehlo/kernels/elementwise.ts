@@ -142,7 +142,7 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
   Sign: x("sign"),
   Ceil: x("ceil"),
   Floor: x("floor"),
-  Round: x("round_nearest_even"),
+  Round: of((b, value) => (value.element === "i32" ? value : b.unary("round_nearest_even", value))),
   Exp: x("exponential"),
   Expm1: x("exponential_minus_one"),
   Log: x("log"),
@@ -207,7 +207,11 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
 
   Relu: of(relu),
   Relu6: of((b, value) => b.with("minimum", relu(b, value), 6)),
-  LeakyRelu: (b, inputs, attributes) => leaky(b, inputs.x!, like(b, inputs.x!, attributes.alpha as number)),
+  // A share of an integer is none.
+  LeakyRelu: (b, inputs, attributes) => {
+    const value = inputs.x!.element === "i32" ? b.convert(inputs.x!, "f32") : inputs.x!;
+    return leaky(b, value, like(b, value, attributes.alpha as number));
+  },
   Prelu: (b, inputs) => leaky(b, inputs.x!, inputs.alpha!),
   Elu: of(elu),
   EluGrad: (b, { dy, y }) => b.select(isNegative(b, y!), b.binary("multiply", dy!, b.with("add", y!, 1)), dy!),
