@@ -6,7 +6,7 @@ import { Resvg } from "@resvg/resvg-js";
 import * as vega from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
 import { lossFigure, lossPoints, summarise, summaryFigure } from "#toolkit/report/index.ts";
-import { findRuns } from "#toolkit/report/runs.ts";
+import { findRuns, runLabel } from "#toolkit/report/runs.ts";
 import { logRows, readRunLog } from "#toolkit/training/index.ts";
 import { writeAtomic } from "#toolkit/weights/index.ts";
 import { type Command, UsageError } from "./contract.ts";
@@ -54,7 +54,7 @@ export const command: Command = {
             summarise(
               findRuns(positionals)
                 .filter((result) => result.stage !== "source")
-                .map((result) => ({ label: result.method, result })),
+                .map((result) => ({ label: runLabel(result), result })),
             ),
           );
     if (figure.data.values.length === 0)

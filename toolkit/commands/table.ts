@@ -2,14 +2,14 @@
 import { parseArgs } from "node:util";
 import { publishedBeside } from "#toolkit/experiments/published-table.ts";
 import { summarise, summaryTable } from "#toolkit/report/index.ts";
-import { findRuns } from "#toolkit/report/runs.ts";
+import { findRuns, runLabel } from "#toolkit/report/runs.ts";
 import { type Command, UsageError } from "./contract.ts";
 
 export const command: Command = {
   summary: "a table of finished runs",
   usage: `usage: bunsen table FOLDER … [--split test|validation] [--format text|markdown|html|json] [--published]
 
-One line per method: mean ± standard deviation over seeds of each task's reported metric, parameters per task, seconds.
+One line per method (in a study's folder, per label): mean ± standard deviation over seeds of each task's reported metric, parameters per task, seconds.
 Among learning rates the best on validation is kept. FOLDER is a run or holds runs; source stages are left out.
 
   --published   adds the published scores (T5-base) of the same tasks below, each with its source and whether it could
@@ -31,7 +31,7 @@ Among learning rates the best on validation is kept. FOLDER is a run or holds ru
     const runs = findRuns(positionals).filter((result) => result.stage !== "source");
     if (runs.length === 0) throw new Error(`no finished runs in ${positionals.join(", ")}; train some first`);
     const summaries = summarise(
-      runs.map((result) => ({ label: result.method, result })),
+      runs.map((result) => ({ label: runLabel(result), result })),
       values.split,
     );
     const table = values.published ? publishedBeside(summaries) : summaryTable(summaries);

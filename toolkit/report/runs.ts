@@ -1,14 +1,17 @@
 // Finding finished runs on disk.
 import { existsSync, readdirSync } from "node:fs";
-import { join } from "node:path";
+import { basename, dirname, join, resolve } from "node:path";
 import { type RunResult, readResult } from "#toolkit/training/result.ts";
 
-/** Finished runs in or below the given folders, teachers left out, in order of path. */
-export function findRuns(folders: readonly string[], depth = 4): RunResult[] {
+/**
+ * Finished runs in or below the given folders, teachers left out, in order of path; `run` is where each was found, also
+ * where it was moved there. A study's runs lie five folders below its own.
+ */
+export function findRuns(folders: readonly string[], depth = 6): RunResult[] {
   const found: RunResult[] = [];
   const walk = (folder: string, left: number): void => {
     if (existsSync(join(folder, "metrics.json"))) {
-      found.push(readResult(folder));
+      found.push({ ...readResult(folder), run: folder });
       return;
     }
     if (left === 0) return;
@@ -23,3 +26,10 @@ export function findRuns(folders: readonly string[], depth = 4): RunResult[] {
   }
   return found;
 }
+
+/**
+ * How a run found on disk is called: a grid's runs lie in `<label>/rate-…-seed-…`, and the label tells a method from its
+ * ablations; other runs go by their method.
+ */
+export const runLabel = ({ run, method }: RunResult): string =>
+  /^rate-.+-seed-\d+$/.test(basename(run)) ? basename(dirname(resolve(run))) : method;
