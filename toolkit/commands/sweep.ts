@@ -39,6 +39,12 @@ function flagNumber(name: string, value: string | undefined, zero = false): numb
   return number;
 }
 
+/** Steps of a target run, as the table's caption says them. */
+const stepsText = ({ targetSteps, fewShotSteps, shots }: Study): string =>
+  fewShotSteps === undefined || shots.every((size) => size === null)
+    ? `${targetSteps} steps`
+    : `${targetSteps} steps (few-shot ${fewShotSteps})`;
+
 const integer = (value: number): string => value.toLocaleString("en");
 
 function planLine(line: PlanLine): string {
@@ -92,7 +98,7 @@ export const command: Command = {
 Runs a study: pretraining (unless --model names a T5), source stages, all methods on all targets with the same budget.
 The same command goes on where it was broken off. Prints the table, writes table.md and summary.json into the folder.
 
-  quick            eight methods, two targets, k = 16 and full: within an hour on two cores
+  quick            eight methods, two targets, k = 16 and full: made for an hour on two cores
   full             every method, k = 4, 16, 32 and full, on the same small T5; with --model the paper's own groups:
                    bunsen sweep full --model ${paperModel}
 
@@ -184,7 +190,7 @@ The same command goes on where it was broken off. Prints the table, writes table
       const summaries = summarise(next.value, "test");
       const table = summaryTable(
         summaries,
-        `Test scores, mean ± deviation of ${study.seeds.length} seeds, ${study.targetSteps} steps, rates × ${study.rates.join(", ")} chosen on validation`,
+        `Test scores, mean ± deviation of ${study.seeds.length} seeds, ${stepsText(study)}, rates × ${study.rates.join(", ")} chosen on validation`,
       );
       const beside = paper ? `\n\n${publishedBeside(summaries).toMarkdown()}` : "";
       const verdict = compareMethods(summaries, "MPT", "prompt tuning");

@@ -20,7 +20,7 @@ export interface Grid {
 
 /** Name of a run's folder: says what differs. */
 export const runName = (label: string, tasks: readonly string[], seed: number, rate: number): string =>
-  `${tasks.map((task) => task.replaceAll("/", "-")).join("+")}/${label.replaceAll(/[^\w.-]+/g, "-")}/rate-${rate}-seed-${seed}`;
+  `${tasks.map((task) => task.replaceAll("/", "-")).join("+")}/${label.replaceAll("*", "-star").replaceAll(/[^\w.-]+/g, "-")}/rate-${rate}-seed-${seed}`;
 
 const validationScore = (result: RunResult): number => {
   const scores = result.tasks.map((task) => result.scores.validation?.[task]?.[result.reported[task] ?? ""] ?? 0);

@@ -168,9 +168,8 @@ describe("Published scores beside ours", () => {
     expect(publishedBeside([summary("MPT", "mini/rte", null, 70)]).rows).toHaveLength(1);
   });
 
-  test("are printed by bunsen table --published", async () => {
-    const folder = join(root, "table/rte");
-    finishedRun(folder, "target", [10], 1, {
+  test("are printed by bunsen table --published, below a study's runs by label", async () => {
+    const more = {
       options: {},
       model: "m",
       seed: 1,
@@ -183,10 +182,13 @@ describe("Published scores beside ours", () => {
       scores: { validation: { "glue/rte": { accuracy: 60 } }, test: { "glue/rte": { accuracy: 61 } } },
       reported: { "glue/rte": "accuracy" },
       needs: [],
-    });
+    };
+    for (const label of ["MPT", "MPT-without-distillation"])
+      finishedRun(join(root, "table/targets/full/glue-rte", label, "rate-1-seed-1"), "target", [10], 1, more);
     const { status, out } = await bunsen("table", join(root, "table"), "--published");
     expect(status).toBe(0);
-    expect(out).toContain("61.0 ± 0.0");
+    expect(out).toMatch(/^MPT +77,668 +61\.0 ± 0\.0 +run here$/m);
+    expect(out).toMatch(/^MPT-without-distillation +77,668 +61\.0 ± 0\.0 +run here$/m);
     expect(out).toMatch(/MPT +77\.6K +79\.4 +ULPT, Table 1/);
     expect(out).toContain("recalled, unverified");
   });
