@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
 import { checkLibraryFile, symbolsMatching } from "../../native/elf.ts";
 import { setNativeDefault, withoutStderr } from "../../native/environment.ts";
+import { statusCodes } from "../../native/status-codes.ts";
 
 const table = {
   TF_Version: { args: [], returns: "cstring" },
@@ -78,27 +79,6 @@ export const types = {
   resource: 20,
 } as const;
 
-/** TF_Code numbers (tf_status.h). */
-const codes = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
-
 export interface Device {
   readonly name: string;
   readonly type: string;
@@ -135,7 +115,7 @@ export function openTensorflow(path: string): Tensorflow {
   const status = c.TF_NewStatus()!;
   const check = (doing: string, of: Handle = status): void => {
     const code = c.TF_GetCode(of);
-    if (code !== 0) throw statusError(codes[code] ?? `code ${code}`, c.TF_Message(of) ?? "", doing);
+    if (code !== 0) throw statusError(statusCodes[code] ?? `code ${code}`, c.TF_Message(of) ?? "", doing);
   };
   const options = c.TFE_NewContextOptions();
   const context = c.TFE_NewContext(options, status);

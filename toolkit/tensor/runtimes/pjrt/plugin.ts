@@ -4,31 +4,12 @@ import { CFunction, dlopen, type Pointer, read, toArrayBuffer } from "bun:ffi";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
 import { checkLibraryFile } from "../../native/elf.ts";
 import { setNativeDefault, withoutStderr } from "../../native/environment.ts";
+import { statusCodes } from "../../native/status-codes.ts";
 import { type ApiFunction, apiFunctions, apiHeaderBytes, apiVersionOffset } from "./layout.ts";
 import { Struct } from "./struct.ts";
 
 /** The one major version there is, and the oldest minor version whose structs are those of layout.ts. */
 const supported = { major: 0, oldestMinor: 54 } as const;
-
-const codes = [
-  "OK",
-  "CANCELLED",
-  "UNKNOWN",
-  "INVALID_ARGUMENT",
-  "DEADLINE_EXCEEDED",
-  "NOT_FOUND",
-  "ALREADY_EXISTS",
-  "PERMISSION_DENIED",
-  "RESOURCE_EXHAUSTED",
-  "FAILED_PRECONDITION",
-  "ABORTED",
-  "OUT_OF_RANGE",
-  "UNIMPLEMENTED",
-  "INTERNAL",
-  "UNAVAILABLE",
-  "DATA_LOSS",
-  "UNAUTHENTICATED",
-];
 
 /** An opened plugin. Plugins cannot be unloaded; it lives as long as the process. */
 export interface Plugin {
@@ -110,7 +91,7 @@ export function pluginAt(path: string, table: number): Plugin {
       invoke("PJRT_Error_GetCode", code);
       const words = readText(message.get("message"), message.get("message_size"));
       invoke("PJRT_Error_Destroy", new Struct("PJRT_Error_Destroy_Args", { error }));
-      throw pluginError(codes[Number(code.get("code"))] ?? "UNKNOWN", words, doing);
+      throw pluginError(statusCodes[Number(code.get("code"))] ?? "UNKNOWN", words, doing);
     },
   };
   return plugin;
