@@ -64,7 +64,8 @@ export function didYouMean(word: string, known: readonly string[]): string | und
   return best && best.distance <= Math.max(2, Math.ceil(word.length / 3)) ? best.name : undefined;
 }
 
-function editDistance(a: string, b: string): number {
+/** Levenshtein distance. */
+export function editDistance(a: string, b: string): number {
   let row = Array.from({ length: b.length + 1 }, (_, i) => i);
   for (let i = 1; i <= a.length; i++) {
     const next = [i];

@@ -2,6 +2,7 @@
 // checks shape, ranges and names and reports all problems at once; what needs the model (does the prompt length fit?)
 // the method's own `validate` says later, in loop.ts. Nothing is read from disk here.
 import type { Split, Variant } from "#datasets/contract.ts";
+import { editDistance } from "#toolkit/methods/options.ts";
 import type { EngineChoice, Precision } from "#toolkit/tensor/contract.ts";
 
 export type OptimizerName = "adamw" | "adafactor" | "sgd";
@@ -154,23 +155,10 @@ export interface KnownNames {
 
 const splits: readonly Split[] = ["train", "validation", "test"];
 
-/** Levenshtein distance, for "did you mean". */
-function distance(a: string, b: string): number {
-  let previous = Array.from({ length: b.length + 1 }, (_, index) => index);
-  for (let i = 1; i <= a.length; i++) {
-    const current = [i];
-    for (let j = 1; j <= b.length; j++) {
-      current[j] = Math.min(previous[j]! + 1, current[j - 1]! + 1, previous[j - 1]! + (a[i - 1] === b[j - 1] ? 0 : 1));
-    }
-    previous = current;
-  }
-  return previous[b.length]!;
-}
-
 /** ` (did you mean "x"?)` for a near name, else nothing. */
 export function didYouMean(name: string, names: readonly string[]): string {
   const ranked = names
-    .map((candidate): [string, number] => [candidate, distance(name.toLowerCase(), candidate.toLowerCase())])
+    .map((candidate): [string, number] => [candidate, editDistance(name.toLowerCase(), candidate.toLowerCase())])
     .sort((a, b) => a[1] - b[1]);
   const [best, far] = ranked[0] ?? ["", Infinity];
   const prefix = names.find((candidate) => name.length > 2 && candidate.toLowerCase().startsWith(name.toLowerCase()));
