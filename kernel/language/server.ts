@@ -37,8 +37,8 @@ export interface LanguageServer {
 
 export interface FileChange {
   readonly path: string;
-  /** LSP's numbers: created 1, changed 2, deleted 3. */
-  readonly type: 1 | 2 | 3;
+  /** LSP's FileChangeType: changed or made (2), deleted (3). */
+  readonly type: 2 | 3;
 }
 
 interface Running {

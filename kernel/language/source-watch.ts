@@ -16,14 +16,16 @@ const maxDepth = 4;
 const sourceName = /\.(?:[cm]?[jt]sx?|json)$/;
 
 export function createSourceWatch(folder: string, onChange: (changes: readonly FileChange[]) => void): SourceWatch {
-  let known: Map<string, number> | null = null;
+  let known: Map<string, string> | null = null;
+  const since = Date.now();
   let lookedAt = Number.NEGATIVE_INFINITY;
   let stopped = false;
 
   const look = async (): Promise<void> => {
     const found = await snapshot(folder);
     if (stopped) return;
-    const changes = known === null ? [] : compare(known, found);
+    // Before the first look the server may have read a file that was written again since.
+    const changes = compare(known ?? settledBefore(found, since), found);
     known = found;
     if (changes.length > 0) onChange(changes);
   };
@@ -43,9 +45,12 @@ export function createSourceWatch(folder: string, onChange: (changes: readonly F
   };
 }
 
-/** Path → time of the last change, of the sources below a folder; and of `node_modules`, whose own time tells of packages. */
-async function snapshot(folder: string): Promise<Map<string, number>> {
-  const files = new Map<string, number>();
+/**
+ * Path → stamp (time of the last change, size: two writes within one tick of the file system's clock differ in size at
+ * best) of the sources below a folder; and of `node_modules`, whose own time tells of packages.
+ */
+async function snapshot(folder: string): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
   const queue: { path: string; depth: number }[] = [{ path: folder, depth: 0 }];
   for (let next = queue.shift(); next !== undefined && files.size < maxFiles; next = queue.shift()) {
     const { path, depth } = next;
@@ -56,7 +61,7 @@ async function snapshot(folder: string): Promise<Map<string, number>> {
         if (depth < maxDepth && !entry.name.startsWith(".")) queue.push({ path: child, depth: depth + 1 });
       } else if (entry.name === "node_modules" || sourceName.test(entry.name)) {
         const status = await stat(child).catch(() => null);
-        if (status !== null) files.set(child, status.mtimeMs);
+        if (status !== null) files.set(child, `${status.mtimeMs} ${status.size}`);
       }
       if (files.size >= maxFiles) break;
     }
@@ -64,12 +69,17 @@ async function snapshot(folder: string): Promise<Map<string, number>> {
   return files;
 }
 
-function compare(before: ReadonlyMap<string, number>, after: ReadonlyMap<string, number>): FileChange[] {
+/** Those that were last written well before a time (ms since 1970): no server started then has read another text of them. */
+function settledBefore(files: ReadonlyMap<string, string>, time: number): Map<string, string> {
+  return new Map([...files].filter(([, stamp]) => Number.parseFloat(stamp) < time - pauseMs));
+}
+
+function compare(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): FileChange[] {
   const changes: FileChange[] = [];
-  for (const [path, time] of after) {
-    const old = before.get(path);
-    if (old === undefined) changes.push({ path, type: 1 });
-    else if (old !== time) changes.push({ path, type: 2 });
+  for (const [path, stamp] of after) {
+    // A file new to us need not be new to the server, which reads what a cell imports without waiting for our look: of
+    // a file it knows it takes no creation for a change, while a change finds what it has missed so far.
+    if (before.get(path) !== stamp) changes.push({ path, type: 2 });
   }
   for (const path of before.keys()) if (!after.has(path)) changes.push({ path, type: 3 });
   return changes;

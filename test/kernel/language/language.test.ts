@@ -309,18 +309,25 @@ describe("a notebook's folder", () => {
     rmSync(own, { recursive: true, force: true });
   });
 
-  test("is looked at anew when a file in it has changed", async () => {
-    const path = join(folder, "changing.ts");
-    writeFileSync(path, "export const before = 1;\n");
-    expect((await complete("import * as changing from './changing.ts';\nchanging.|")).matches).toEqual(["before"]);
-    writeFileSync(path, "export const after = 2;\nexport const more = 3;\n");
-    // Folders are looked through at most once a second, so the first answers may be the old ones.
-    await expect
-      .poll(async () => (await complete("import * as changing from './changing.ts';\nchanging.|")).matches, {
-        timeout: 10_000,
-      })
-      .toEqual(["after", "more"]);
-    expect(existsSync(path)).toBe(true);
+  test("is looked at anew when a file in it has changed, one made between two looks too", async () => {
+    // The second file is made while no look is due: the server has read it before the look that finds it.
+    for (const name of ["changing", "changing-too"]) {
+      const path = join(folder, `${name}.ts`);
+      const question = `import * as changing from './${name}.ts';\nchanging.|`;
+      writeFileSync(path, "export const before = 1;\n");
+      expect((await complete(question)).matches).toEqual(["before"]);
+      writeFileSync(path, "export const after = 2;\nexport const more = 3;\n");
+      // Folders are looked through at most once a second, so the first answers may be the old ones.
+      await expect.poll(async () => (await complete(question)).matches, { timeout: 10_000 }).toEqual(["after", "more"]);
+      expect(existsSync(path)).toBe(true);
+    }
+  });
+
+  test("is looked at anew when a file that a cell imports comes to be there", async () => {
+    const question = "import * as later from './later.ts';\nlater.|";
+    expect((await complete(question)).matches).toEqual([]);
+    writeFileSync(join(folder, "later.ts"), "export const here = 1;\n");
+    await expect.poll(async () => (await complete(question)).matches, { timeout: 10_000 }).toEqual(["here"]);
   });
 
   test("that is not there is answered for as well", async () => {
