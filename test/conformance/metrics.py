@@ -29,22 +29,24 @@ def t5_metrics():
     return importlib.import_module("t5.evaluation.metrics")
 
 
-def mrqa_script():
-    """The shared task's own script, which no package carries: used where its path is given as the first argument. It only
-    wants a downloader from AllenNLP for its command line, which is not run here."""
-    if len(sys.argv) < 2:
+def official_script(position):
+    """An official script, which no package carries, where its path is given as this argument; else None. MRQA's only wants a
+    downloader from AllenNLP for its command line, which is not run here."""
+    path = sys.argv[position] if position < len(sys.argv) else ""
+    if not path:
         return None
     for name in ("allennlp", "allennlp.common", "allennlp.common.file_utils"):
-        sys.modules[name] = types.ModuleType(name)
+        sys.modules.setdefault(name, types.ModuleType(name))
     sys.modules["allennlp.common.file_utils"].cached_path = None
-    spec = importlib.util.spec_from_file_location("mrqa_official_eval", sys.argv[1])
+    spec = importlib.util.spec_from_file_location(f"official_{position}", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
 
 t5 = t5_metrics()
-mrqa = mrqa_script()
+squad = official_script(1)
+mrqa = official_script(2)
 tokenize = Tokenizer13a()
 rouge = rouge_scorer.RougeScorer(["rougeL"])
 
@@ -91,16 +93,21 @@ def answers(case):
     predictions, references = case["predictions"], case["references"]
     scores = t5.squad(references, predictions)
     out = {"t5 squadF1": scores["f1"], "t5 exactMatch": scores["em"]}
+    if squad is not None:
+        qas = [{"id": str(i), "answers": [{"text": each} for each in r]} for i, r in enumerate(references)]
+        scores = squad.evaluate([{"paragraphs": [{"qas": qas}]}], {str(i): p for i, p in enumerate(predictions)})
+        out["squad script squadF1"] = scores["f1"]
+        out["squad script exactMatch"] = scores["exact_match"]
     if mrqa is not None:
         ids = [str(i) for i in range(len(predictions))]
         scores = mrqa.evaluate(dict(zip(ids, references)), dict(zip(ids, predictions)))
         out["mrqa script squadF1"] = scores["f1"]
         out["mrqa script exactMatch"] = scores["exact_match"]
     if case["normal"]:
-        # SQuAD's own script of version 2 differs from version 1.1's only where a normalised answer is empty.
+        # These are version 2's, which differ from version 1.1's only where a normalised answer is empty.
         best = lambda score: numpy.mean([max(score(a, p) for a in r) for p, r in zip(predictions, references)])
-        out["squad script squadF1"] = 100 * best(squad_metrics.compute_f1)
-        out["squad script exactMatch"] = 100 * best(squad_metrics.compute_exact)
+        out["transformers squadF1"] = 100 * best(squad_metrics.compute_f1)
+        out["transformers exactMatch"] = 100 * best(squad_metrics.compute_exact)
     return out
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bun
 // The metrics against the libraries that define them (scikit-learn, scipy, sacreBLEU, NLTK, rouge-score, pycocoevalcap, T5's
-// metrics, SQuAD's script), on random inputs: `bun test/conformance/metrics.ts [--cases N] [--seed N] [--mrqa-script FILE]`. It
-// builds its own virtual environment, and a missing library is a failure, not a skip. MRQA's own script is in no package:
-// with a copy of mrqa_official_eval.py it is compared as well. Not part of the quick test suite.
+// metrics), on random inputs: `bun test/conformance/metrics.ts [--cases N] [--seed N] [--squad-script FILE] [--mrqa-script FILE]`.
+// It builds its own virtual environment, and a missing library is a failure, not a skip. The official scripts of SQuAD v1.1
+// and of MRQA are in no package: with copies of evaluate-v1.1.py and mrqa_official_eval.py they are compared as well, and
+// then must be; without, version 2's functions in transformers stand for the first. Not part of the quick test suite.
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
@@ -33,8 +34,8 @@ const REQUIRED: readonly string[] = [
   "t5 spearman",
   "t5 squadF1",
   "t5 exactMatch",
-  "squad script squadF1",
-  "squad script exactMatch",
+  "transformers squadF1",
+  "transformers exactMatch",
   "sacrebleu bleu",
   "rouge-score rougeL",
   "nltk nist",
@@ -162,10 +163,13 @@ function examplesOf(one: Case): Scored[] {
   }));
 }
 
+/** Official scripts that a copy may be given of, in the order in which metrics.py takes their paths. */
+const scripts = ["squad", "mrqa"] as const;
 const { values } = parseArgs({
   options: {
     cases: { type: "string", default: "400" },
     seed: { type: "string", default: "1" },
+    "squad-script": { type: "string" },
     "mrqa-script": { type: "string" },
   },
 });
@@ -184,8 +188,9 @@ const reply = referenceValues([...cases, { kind: "python", texts, scores, lists 
 /** What the libraries say of each case. A library that cannot be installed or loaded ends the run. */
 function referenceValues(given: readonly unknown[]): unknown[] {
   try {
-    const script = values["mrqa-script"];
-    const command = [referencePython(), join(import.meta.dirname, "metrics.py"), ...(script ? [resolve(script)] : [])];
+    const named = scripts.map((name) => values[`${name}-script`]);
+    const paths = named.map((path) => (path === undefined ? "" : resolve(path)));
+    const command = [referencePython(), join(import.meta.dirname, "metrics.py"), ...paths];
     return JSON.parse(run(command, JSON.stringify(given)));
   } catch (error) {
     console.error(`no reference values, so nothing is verified: ${error instanceof Error ? error.message : error}`);
@@ -198,7 +203,13 @@ interface Tally {
   worst: number;
   failures: string[];
 }
-const tallies = new Map<string, Tally>(REQUIRED.map((name) => [name, { compared: 0, worst: 0, failures: [] }]));
+const required = [
+  ...REQUIRED,
+  ...scripts
+    .filter((name) => values[`${name}-script`] !== undefined)
+    .flatMap((name) => [`${name} script squadF1`, `${name} script exactMatch`]),
+];
+const tallies = new Map<string, Tally>(required.map((name) => [name, { compared: 0, worst: 0, failures: [] }]));
 const tally = (name: string): Tally => {
   const found = tallies.get(name) ?? { compared: 0, worst: 0, failures: [] };
   tallies.set(name, found);
