@@ -35,7 +35,8 @@ export { type Grid, gridSteps, runGrid } from "#toolkit/experiments/index.ts";
 export type { Method } from "#toolkit/methods/contract.ts";
 export { findMethod, type MethodName, methodNames, methods } from "#toolkit/methods/methods.ts";
 export { metrics, score } from "#toolkit/metrics/index.ts";
-export type { Ports } from "#toolkit/models/contract.ts";
+export * as clip from "#toolkit/models/clip/index.ts";
+export type { Ports, TwoTowerPorts } from "#toolkit/models/contract.ts";
 export {
   createGenerator,
   forward,

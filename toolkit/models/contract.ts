@@ -11,8 +11,22 @@ export interface PrefixKeyValue {
   readonly value: Tensor;
 }
 
+/** What a method may change inside the layers of any model. */
+export interface LayerPorts {
+  /**
+   * After a linear map: y [.., out] from x [.., in] (LoRA adds x·A·B, BitFit adds a bias). Called after norms too, whose
+   * site is the norm's name in the checkpoint (T5: ends in `layer_norm`), and after the head or projection (`lm_head`,
+   * `visual_projection`).
+   */
+  readonly linear?: (site: Site, x: Tensor, y: Tensor) => Tensor;
+  /** On a sublayer's output before dropout and the residual (adapters). `site` is the sublayer's name in the checkpoint (T5: ends in `.layer.N`). */
+  readonly sublayer?: (site: Site, y: Tensor) => Tensor;
+  /** Replaces a weight by name (full fine-tuning, trainable norms). Returns the given one for all others. */
+  readonly weight?: (name: string, frozen: Tensor) => Tensor;
+}
+
 /** Everything a parameter-efficient method may change about a frozen encoder–decoder. All optional; none: the plain model. */
-export interface Ports {
+export interface Ports extends LayerPorts {
   /** Rows in front of the encoder's input embeddings, [P, H] or [B, P, H]; their mask is all ones. */
   readonly encoderPrompt?: Tensor;
   /** Rows in front of the decoder's input embeddings, [P, H] or [B, P, H]; their labels are ignored. */
@@ -25,15 +39,19 @@ export interface Ports {
     readonly decoder?: readonly PrefixKeyValue[];
     readonly cross?: readonly PrefixKeyValue[];
   };
-  /**
-   * After a linear map: y [.., out] from x [.., in] (LoRA adds x·A·B, BitFit adds a bias). Called after norms too, whose
-   * site ends in `layer_norm`, and after the head, whose site is `lm_head`.
-   */
-  readonly linear?: (site: Site, x: Tensor, y: Tensor) => Tensor;
-  /** On a sublayer's output before dropout and the residual (adapters). `site` ends in `.layer.N`. */
-  readonly sublayer?: (site: Site, y: Tensor) => Tensor;
-  /** Replaces a weight by name (full fine-tuning, trainable norms). Returns the given one for all others. */
-  readonly weight?: (name: string, frozen: Tensor) => Tensor;
+}
+
+/**
+ * What a method may change about a frozen pair of towers, one for text and one for images. All optional.
+ * N texts of T positions, B images, P prompt rows, H the width of the tower in question.
+ */
+export interface TwoTowerPorts extends LayerPorts {
+  /** Changes the embeddings of the texts [N, T, H] before positions are added: context rows go where placeholders stand. */
+  readonly textEmbeddings?: (embeddings: Tensor) => Tensor;
+  /** Rows behind the class row of each image, [P, H] or [B, P, H]; they have no positions. */
+  readonly imagePrompt?: Tensor;
+  /** Deep prompts: entry i takes the place of the prompt rows before layer i + 1, [P, H] or [B, P, H]. */
+  readonly imageLayerPrompts?: readonly Tensor[];
 }
 
 /** What a method must know of a backbone to size its parameters. */

@@ -63,9 +63,24 @@ export function geluNew(x: tf.Tensor): tf.Tensor {
   return tf.mul(x, tf.sigmoid(tf.mul(cubic, 2 * Math.sqrt(2 / Math.PI))));
 }
 
+/** The sigmoid form of GELU that OpenAI's CLIP has (`quick_gelu`): x · sigmoid(1.702 x). */
+export function quickGelu(x: tf.Tensor): tf.Tensor {
+  return tf.mul(x, tf.sigmoid(tf.mul(x, 1.702)));
+}
+
+/** GELU as defined: x · Φ(x), with the error function. */
+export function gelu(x: tf.Tensor): tf.Tensor {
+  return tf.mul(tf.mul(x, 0.5), tf.add(1, tf.erf(tf.mul(x, Math.SQRT1_2))));
+}
+
 /** x · sigmoid(x). */
 export function silu(x: tf.Tensor): tf.Tensor {
   return tf.mul(x, tf.sigmoid(x));
+}
+
+/** x / ‖x‖ over the last axis. */
+export function l2Normalize(x: tf.Tensor): tf.Tensor {
+  return tf.div(x, tf.sqrt(tf.sum(tf.square(x), -1, true)));
 }
 
 /** [B, T, K·D] → [B, K, T, D]. */

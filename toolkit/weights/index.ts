@@ -2,6 +2,7 @@
 export type { FileDtype, Values, WritableDtype } from "./dtypes.ts";
 export { WeightsError } from "./errors.ts";
 export { openWeights, readJsonObject, type WeightSource } from "./folder.ts";
+export { type LoadOptions, loadWeights } from "./load.ts";
 export {
   openSafetensors,
   type SafetensorsFile,

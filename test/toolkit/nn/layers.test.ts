@@ -6,14 +6,17 @@ import {
   causalMask,
   crossEntropy,
   expandBatch,
+  gelu,
   geluNew,
   hostRandom,
   klDivergence,
+  l2Normalize,
   layerNorm,
   linear,
   meanSquaredError,
   mergeHeads,
   normalValues,
+  quickGelu,
   rmsNorm,
   sampleWithout,
   silu,
@@ -67,6 +70,27 @@ describe("layers", () => {
     const y = rmsNorm(tf.tensor2d([3, 4], [1, 2]), tf.tensor1d([1, 2]), 0).dataSync();
     expect(y[0]).toBeCloseTo(3 / Math.sqrt(12.5), 6);
     expect(y[1]).toBeCloseTo(8 / Math.sqrt(12.5), 6);
+  });
+
+  test("gelu and quickGelu are x times the normal distribution, and x times a sigmoid near it", () => {
+    const points = [-3, -1, -0.2, 0, 0.5, 1, 2.5];
+    // Φ at these points, from tables.
+    const shares = [0.0013499, 0.1586553, 0.4207403, 0.5, 0.6914625, 0.8413447, 0.9937903];
+    const exact = gelu(tf.tensor1d(points)).dataSync();
+    const quick = quickGelu(tf.tensor1d(points)).dataSync();
+    points.forEach((x, i) => {
+      expect(exact[i]).toBeCloseTo(x * shares[i]!, 5);
+      expect(quick[i]).toBeCloseTo(x / (1 + Math.exp(-1.702 * x)), 5);
+    });
+    for (const f of [gelu, quickGelu])
+      expect(gradientError((x) => tf.sum(tf.square(f(x))), draw(8, [6]))).toBeLessThan(1e-2);
+  });
+
+  test("l2Normalize gives rows of length one", () => {
+    const y = l2Normalize(tf.tensor2d([3, 4, 0, -2], [2, 2])).dataSync();
+    for (const [i, value] of [0.6, 0.8, 0, -1].entries()) expect(y[i]).toBeCloseTo(value, 6);
+    const weight = draw(4, [3, 4]);
+    expect(gradientError((x) => tf.sum(tf.mul(l2Normalize(x), weight)), draw(3, [3, 4]))).toBeLessThan(1e-2);
   });
 
   test("layerNorm subtracts the mean", () => {

@@ -7,9 +7,9 @@ import { hostRandom, normalValues } from "#toolkit/nn/index.ts";
 import { tf, type WeightStore } from "#toolkit/tensor/index.ts";
 import {
   fromTensors,
+  loadWeights,
   openWeights,
   readJsonObject,
-  uploadTensor,
   WeightsError,
   writeJson,
   writeSafetensors,
@@ -87,22 +87,7 @@ export function loadT5(
     if (available.has(name) || name !== "shared.weight") return name;
     return ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"].find((copy) => available.has(copy)) ?? name;
   };
-  const problems: string[] = [];
-  for (const [name, shape] of shapes) {
-    const info = source.info(nameOf(name));
-    if (!info) problems.push(`${name} [${shape}] is missing`);
-    else if (info.shape.join() !== shape.join()) problems.push(`${name} is [${info.shape}], expected [${shape}]`);
-  }
-  for (const name of source.names) if (!shapes.has(name) && !redundant.test(name)) problems.push(`${name} is unknown`);
-  if (problems.length > 0) {
-    const shown = problems.slice(0, 10).join("; ");
-    throw new WeightsError(
-      `the weights in ${folder} do not fit its config.json: ${shown}${problems.length > 10 ? `; and ${problems.length - 10} more` : ""}`,
-    );
-  }
-  const weights = new Map<string, tf.Tensor>();
-  for (const name of shapes.keys())
-    weights.set(name, tf.keep(uploadTensor(source, nameOf(name), options.store ?? "f32")));
+  const weights = loadWeights(source, shapes, { folder, store: options.store ?? "f32", redundant, nameOf });
   return t5Model(config, weights, options.name ?? folder);
 }
 
