@@ -1,13 +1,13 @@
 // Chosen examples → padded typed arrays, one batch per input length. No choosing here.
 import { bucketOf } from "./buckets.ts";
 import type { Batch } from "./contract.ts";
-import type { EncodedDataset } from "./encode.ts";
+import type { MixtureData } from "./prefetch.ts";
 
 /** −100: what the loss leaves out. */
 export const ignored = -100;
 
 export interface CollateTask {
-  readonly encoded: EncodedDataset;
+  readonly encoded: MixtureData;
   /** Ascending input lengths to pad to. */
   readonly lengths: readonly number[];
 }
@@ -69,10 +69,10 @@ export function collate(
     });
 }
 
-function inputLengthOf(encoded: EncodedDataset, row: number): number {
+function inputLengthOf(encoded: MixtureData, row: number): number {
   return encoded.inputOffsets[row + 1]! - encoded.inputOffsets[row]!;
 }
 
-function targetLengthOf(encoded: EncodedDataset, row: number): number {
+function targetLengthOf(encoded: MixtureData, row: number): number {
   return encoded.targetOffsets[row + 1]! - encoded.targetOffsets[row]!;
 }

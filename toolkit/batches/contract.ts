@@ -26,4 +26,6 @@ export interface StepBatch {
   readonly examples: number;
   /** Milliseconds that the consumer waited for this batch. */
   readonly waitMs: number;
+  /** True where the batch was made ahead, on the worker. */
+  readonly prefetched?: boolean;
 }

@@ -1,17 +1,20 @@
-// Tables → token ids: rendered, encoded in parallel workers, kept as an Arrow file named by the hash of the texts and
-// of the tokenizer, so that nothing stale can be met. Batching is buckets.ts and mixture.ts.
+// Tables → token ids: rendered, encoded in parallel workers, kept as an Arrow file named by the hash of the rows, of the
+// code that renders them and of the tokenizer, so that nothing stale can be met. Batching is buckets.ts and mixture.ts.
 import { join } from "node:path";
-import { Field, Int32, List, makeData, RecordBatch, Schema, Struct, Table } from "apache-arrow";
+import { type RecordBatch, Table } from "apache-arrow";
 import type { Example, Split } from "#datasets/contract.ts";
-import type { Tokenizer, TokenRows } from "#toolkit/tokenizers/index.ts";
+import type { Tokenizer } from "#toolkit/tokenizers/index.ts";
 import { cachedArrow, writeArrow } from "./arrow-files.ts";
 import type { DatasetTable } from "./dataset-table.ts";
+import { type EncodedColumns, encodedBatch, encodedColumns } from "./encoded-file.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError } from "./errors.ts";
+import { rememberFile } from "./prefetch.ts";
+import { templateSource } from "./template-source.ts";
 import { encodeInWorkers } from "./tokenizer-pool.ts";
 
 /** Changes when the files that older versions wrote must not be used again. */
-const format = "1";
+const format = "2";
 
 export interface EncodeDatasetOptions {
   /** Task key in front; default: the table's. */
@@ -27,28 +30,16 @@ export interface EncodeDatasetOptions {
   readonly environment?: Environment;
 }
 
-/** A split as token ids, flat. Ids of input i: `inputTokens.subarray(inputOffsets[i], inputOffsets[i + 1])`. */
-export interface EncodedDataset {
+/** A split as token ids, flat. Of N examples: rows, but where training explodes a row with several answers. */
+export interface EncodedDataset extends EncodedColumns {
   readonly name: string;
   /** The template's task key. */
   readonly task: string;
   readonly split: Split;
-  /** Number of examples, N: of rows, but where training explodes a row with several answers. */
-  readonly length: number;
-  readonly inputTokens: Int32Array;
-  /** [N + 1] */
-  readonly inputOffsets: Int32Array;
-  readonly targetTokens: Int32Array;
-  /** [N + 1] */
-  readonly targetOffsets: Int32Array;
-  /** [N]: the row of the table that each example came from. */
-  readonly tableRows: Int32Array;
-  /** Inputs and targets that were cut to the length. */
-  readonly truncated: { readonly inputs: number; readonly targets: number };
   readonly padId: number;
   readonly maxInputLength: number;
   readonly maxTargetLength: number;
-  /** Hash of texts, tokenizer and lengths: names the content in run logs. */
+  /** Hash of rows, template, tokenizer and lengths: names the content in run logs. */
   readonly fingerprint: string;
   /** True where the ids came from the cache. */
   readonly cached: boolean;
@@ -71,25 +62,37 @@ export async function encodeDataset(
   const maxTargetLength = lengthOf("maxTargetLength", options.maxTargetLength ?? dataset.maxTargetLength);
   if (table.numRows === 0) throw new DataError(`${dataset.name} ${split} has no rows to encode.`);
 
-  const { hash, tableRows, targets: targetTexts } = firstPass(table, prefix);
-  const total = tableRows.length;
-  const fingerprint = hash(`${format} ${tokenizer.fingerprint} ${maxInputLength} ${maxTargetLength}`);
+  const content = await contentOf(table, prefix);
+  const fingerprint = new Bun.CryptoHasher("sha256")
+    .update([format, content, tokenizer.fingerprint, maxInputLength, maxTargetLength].join(" "))
+    .digest("hex");
   const build = async (): Promise<RecordBatch> => {
-    const inputs = await encodeInWorkers(tokenizer, total, renderedInputs(table, prefix), {
+    const tableRows: number[] = [];
+    const targetTexts: string[] = [];
+    // Rendered as the workers ask for more, each row once.
+    function* inputTexts(): Generator<string> {
+      for (let row = 0; row < table.numRows; row++) {
+        for (const { input, target } of table.renderRow(row, prefix)) {
+          tableRows.push(row);
+          targetTexts.push(target);
+          yield input;
+        }
+      }
+    }
+    const inputs = await encodeInWorkers(tokenizer, table.numRows, inputTexts(), {
       maxLength: maxInputLength,
       workers: options.workers,
-      onProgress: (encoded) => options.onProgress?.({ encoded, total }),
+      // A row may render to several examples: their number is known at the end.
+      onProgress: (encoded) => options.onProgress?.({ encoded, total: Math.max(encoded, table.numRows) }),
     });
     // Targets are short and mostly labels: a word cache away.
     const targets = tokenizer.encodeBatch(targetTexts, { maxLength: maxTargetLength });
-    return toBatch(inputs, targets, tableRows, {
-      truncatedInputs: inputs.truncated,
-      truncatedTargets: targets.truncated,
-    });
+    return encodedBatch(inputs, targets, Int32Array.from(tableRows));
   };
 
   let stored: Table;
   let cached = true;
+  let file: string | null = null;
   if (options.cache ?? true) {
     const environment = options.environment ?? readEnvironment();
     const path = join(environment.cache, "tokens", fingerprint.slice(0, 2), `${fingerprint}.arrow`);
@@ -99,11 +102,14 @@ export async function encodeDataset(
     });
     stored = found.table;
     cached = !found.made;
+    file = path;
   } else {
     cached = false;
     stored = new Table([await build()]);
   }
-  return fromTable(stored, table, prefix, {
+  const columns = encodedColumns(stored);
+  const encoded: EncodedDataset = {
+    ...columns,
     name: dataset.name,
     task: dataset.task,
     split,
@@ -112,7 +118,21 @@ export async function encodeDataset(
     maxTargetLength,
     fingerprint,
     cached,
-  });
+    example: (i) => exampleOf(table, prefix, columns.tableRows, i),
+  };
+  if (file !== null) rememberFile(encoded, file);
+  return encoded;
+}
+
+function exampleOf(table: DatasetTable, prefix: boolean, tableRows: Int32Array, i: number): Example {
+  const row = tableRows[i];
+  if (row === undefined)
+    throw new DataError(
+      `${table.dataset.name} ${table.split}: there is no example ${i}; examples are 0 to ${tableRows.length - 1}.`,
+    );
+  let first = i;
+  while (first > 0 && tableRows[first - 1] === row) first--;
+  return table.renderRow(row, prefix)[i - first]!;
 }
 
 function lengthOf(name: string, value: number): number {
@@ -121,91 +141,17 @@ function lengthOf(name: string, value: number): number {
   return value;
 }
 
-/** One pass over the texts: their hash (finished with what else matters), and what is small enough to keep. */
-function firstPass(
-  table: DatasetTable,
-  prefix: boolean,
-): { tableRows: Int32Array; targets: string[]; hash: (rest: string) => string } {
+/**
+ * What names the texts: the rows' content and the code of the catalogue that renders them, which costs no rendering. Of a
+ * dataset of one's own the texts themselves: its code can be anywhere.
+ */
+async function contentOf(table: DatasetTable, prefix: boolean): Promise<string> {
+  const { dataset, split, variant, fingerprint } = table;
+  const source = await templateSource(dataset);
+  if (source !== null) return [source, dataset.name, split, variant, prefix, fingerprint].join(" ");
   const hasher = new Bun.CryptoHasher("sha256");
-  const tableRows: number[] = [];
-  const targets: string[] = [];
-  for (let row = 0; row < table.numRows; row++) {
-    for (const { input, target } of table.renderRow(row, prefix)) {
-      tableRows.push(row);
-      targets.push(target);
+  for (let row = 0; row < table.numRows; row++)
+    for (const { input, target } of table.renderRow(row, prefix))
       hasher.update(`${input.length} ${target.length} ${row}\n${input}\n${target}\n`);
-    }
-  }
-  return { tableRows: Int32Array.from(tableRows), targets, hash: (rest) => hasher.update(rest).digest("hex") };
-}
-
-function* renderedInputs(table: DatasetTable, prefix: boolean): Generator<string> {
-  for (let row = 0; row < table.numRows; row++) for (const { input } of table.renderRow(row, prefix)) yield input;
-}
-
-interface Truncated {
-  readonly truncatedInputs: number;
-  readonly truncatedTargets: number;
-}
-
-function toBatch(inputs: TokenRows, targets: TokenRows, rows: Int32Array, truncated: Truncated): RecordBatch {
-  const list = new List(new Field("item", new Int32(), false));
-  const schema = new Schema(
-    [new Field("input", list, false), new Field("target", list, false), new Field("row", new Int32(), false)],
-    new Map(Object.entries(truncated).map(([key, value]) => [key, String(value)])),
-  );
-  const length = rows.length;
-  const lists = [inputs, targets].map(({ tokens, offsets }) =>
-    makeData({
-      type: list,
-      length,
-      nullCount: 0,
-      valueOffsets: offsets,
-      child: makeData({ type: new Int32(), data: tokens }),
-    }),
-  );
-  const children = [...lists, makeData({ type: new Int32(), data: rows })];
-  return new RecordBatch(schema, makeData({ type: new Struct(schema.fields), length, nullCount: 0, children }));
-}
-
-function fromTable(
-  stored: Table,
-  table: DatasetTable,
-  prefix: boolean,
-  about: Pick<
-    EncodedDataset,
-    "name" | "task" | "split" | "padId" | "maxInputLength" | "maxTargetLength" | "fingerprint" | "cached"
-  >,
-): EncodedDataset {
-  const batch = stored.batches[0]!;
-  const listOf = (column: number): { tokens: Int32Array; offsets: Int32Array } => {
-    const data = batch.data.children[column]!;
-    // Buffers in the file are padded to eight bytes: the offsets' array may be longer than N + 1.
-    const offsets = (data.valueOffsets as Int32Array).subarray(0, batch.numRows + 1);
-    return { tokens: data.children[0]!.values as Int32Array, offsets };
-  };
-  const inputs = listOf(0);
-  const targets = listOf(1);
-  const tableRows = (batch.data.children[2]!.values as Int32Array).subarray(0, batch.numRows);
-  const count = (key: keyof Truncated): number => Number(stored.schema.metadata.get(key) ?? 0);
-  return {
-    ...about,
-    length: batch.numRows,
-    inputTokens: inputs.tokens,
-    inputOffsets: inputs.offsets,
-    targetTokens: targets.tokens,
-    targetOffsets: targets.offsets,
-    tableRows,
-    truncated: { inputs: count("truncatedInputs"), targets: count("truncatedTargets") },
-    example(i) {
-      const row = tableRows[i];
-      if (row === undefined)
-        throw new DataError(
-          `${about.name} ${about.split}: there is no example ${i}; examples are 0 to ${batch.numRows - 1}.`,
-        );
-      let first = i;
-      while (first > 0 && tableRows[first - 1] === row) first--;
-      return table.renderRow(row, prefix)[i - first]!;
-    },
-  };
+  return hasher.digest("hex");
 }

@@ -4,14 +4,16 @@
 import { bucketOf, lengthsFrom, optimalLengths } from "./buckets.ts";
 import { type CollateTask, collate } from "./collate.ts";
 import type { Batch, StepBatch } from "./contract.ts";
-import type { EncodedDataset } from "./encode.ts";
 import { type EpochOrder, epochOrder } from "./epoch-order.ts";
 import { DataError } from "./errors.ts";
 import { keyedRandom } from "./keyed-random.ts";
+import { type MixtureData, prefetched, sharedTask } from "./prefetch.ts";
+import { wordsOf } from "./ring.ts";
 import { countsOf, probabilitiesOf, type Sampling, type StochasticTasks } from "./sampling.ts";
 
 export interface MixtureTask {
-  readonly encoded: EncodedDataset;
+  /** An `EncodedDataset`. */
+  readonly encoded: MixtureData;
   /** Factor on the task's probability; default 1. */
   readonly weight?: number;
   /** Input lengths of this task at most; default: the mixture's. */
@@ -39,6 +41,8 @@ export interface BatchRange {
   /** Not included; absent: endless. */
   readonly toStep?: number;
   readonly signal?: AbortSignal;
+  /** `worker` (default): made ahead on a worker thread; `thread`: on this one, when asked for. The batches are the same. */
+  readonly prefetch?: "worker" | "thread";
 }
 
 export interface Mixture {
@@ -146,29 +150,18 @@ export function createMixture(tasks: readonly MixtureTask[], options: MixtureOpt
     labelLengths,
     rowsAt,
     at,
-    async *batches({ fromStep = 0, toStep = Number.POSITIVE_INFINITY, signal } = {}) {
-      // The next step's batches are made while the consumer waits for its device. Where it never waits they are made when
-      // asked for: a batch takes a fraction of a millisecond, less than a message to a worker and back.
-      let ahead: { readonly step: number; made?: StepBatch } | null = null;
-      let immediate: ReturnType<typeof setImmediate> | null = null;
-      try {
-        for (let step = fromStep; step < toStep; step++) {
-          signal?.throwIfAborted();
-          const began = performance.now();
-          if (immediate) clearImmediate(immediate);
-          const made = (ahead?.step === step ? ahead.made : undefined) ?? at(step);
-          if (step + 1 < toStep) {
-            const slot: { readonly step: number; made?: StepBatch } = { step: step + 1 };
-            ahead = slot;
-            immediate = setImmediate(() => {
-              slot.made = at(slot.step);
-            });
-          }
-          yield { ...made, waitMs: performance.now() - began };
-        }
-      } finally {
-        if (immediate) clearImmediate(immediate);
-      }
+    batches({ fromStep = 0, toStep = Number.POSITIVE_INFINITY, signal, prefetch = "worker" } = {}) {
+      const longest = (lengths: readonly number[]): number => lengths.at(-1)!;
+      return prefetched({
+        fromStep,
+        toStep,
+        signal,
+        at,
+        onWorker: prefetch === "worker",
+        options,
+        tasks: () => tasks.map(sharedTask),
+        words: wordsOf(batchSize, Math.max(...collated.map(({ lengths }) => longest(lengths))), longest(labelLengths)),
+      });
     },
     padding(fromStep, toStep) {
       let positionsUsed = 0;
@@ -193,7 +186,7 @@ export interface EvaluationOptions {
 }
 
 /** Every example once, short to long, so that little is padded; `rows` says which. */
-export function* evaluationBatches(encoded: EncodedDataset, options: EvaluationOptions): Generator<Batch> {
+export function* evaluationBatches(encoded: MixtureData, options: EvaluationOptions): Generator<Batch> {
   const { batchSize, taskId = 0, maxLengths = 10 } = options;
   if (!Number.isInteger(batchSize) || batchSize < 1)
     throw new DataError(`batchSize must be a whole number of at least 1, not ${batchSize}.`);

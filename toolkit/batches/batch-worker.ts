@@ -1,0 +1,58 @@
+// The worker thread of prefetch.ts: builds the same mixture over the same token ids and keeps the ring full. It sleeps in
+// its event loop, never in a lock, so that ending it is ending a sleeping thread.
+import { encodedFile } from "./encoded-file.ts";
+import { createMixture, type Mixture, type MixtureOptions } from "./mixture.ts";
+import type { SharedTask } from "./prefetch.ts";
+import { openRing, places, type Ring, type RingMemory } from "./ring.ts";
+
+export interface WorkerStart {
+  readonly tasks: readonly SharedTask[];
+  readonly options: MixtureOptions;
+  readonly memory: RingMemory;
+  readonly fromStep: number;
+  /** Not included; infinite for an endless range. */
+  readonly toStep: number;
+}
+
+/** `start` comes once; `on` says that places have become free. */
+export type WorkerRequest = { readonly start: WorkerStart } | "on";
+/** `awake` says that the step that was waited for is there. */
+export type WorkerReply = "awake" | { readonly error: { readonly name: string; readonly message: string } };
+
+declare const self: Worker;
+
+let go: (() => void) | null = null;
+
+self.onmessage = ({ data }: MessageEvent<WorkerRequest>): void => {
+  try {
+    if (data !== "on") go = started(data.start);
+    go?.();
+  } catch (error) {
+    go = null;
+    const { name, message } = error instanceof Error ? error : new Error(String(error));
+    self.postMessage({ error: { name, message } } satisfies WorkerReply);
+  }
+};
+
+function started({ tasks, options, memory, fromStep, toStep }: WorkerStart): () => void {
+  const mixture: Mixture = createMixture(
+    tasks.map(({ file, encoded, ...rest }) => ({
+      ...rest,
+      encoded: file === null ? encoded : { ...encoded, ...encodedFile(file) },
+    })),
+    options,
+  );
+  const ring: Ring = openRing(memory);
+  // The reader makes its own batches until this thread has begun, and has made the one that it asked for last.
+  let next = ring.asked() + 1;
+  ring.begin(next);
+  return () => {
+    for (;;) {
+      const wanted = ring.asked();
+      next = Math.max(next, wanted);
+      if (next >= wanted + places || fromStep + next >= toStep) return;
+      if (ring.put(next, mixture.at(fromStep + next).parts)) self.postMessage("awake" satisfies WorkerReply);
+      next++;
+    }
+  };
+}
