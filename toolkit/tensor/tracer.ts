@@ -215,7 +215,16 @@ export function trace<Args extends readonly TensorTree[], Out extends TensorTree
       return { result: results.push(valueFor(leaf)) - 1 };
     });
     const program = builder.finish(results, options.name);
-    return { program, sources: program.arguments.map(({ index }) => current.sources[index]!), leaves: outLeaves, out };
+    const sources = program.arguments.map(
+      (argument): Source =>
+        current.sources[argument.index] ?? {
+          kind: "constant",
+          values: builder.brought(argument)!,
+          shape: argument.value.shape,
+          dtype: "int32",
+        },
+    );
+    return { program, sources, leaves: outLeaves, out };
   } catch (error) {
     throw explain(error, options.name);
   } finally {

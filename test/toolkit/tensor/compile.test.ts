@@ -3,6 +3,7 @@
 import { beforeAll, describe, expect, it } from "vitest";
 import { CompileError, compile, random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
+import { foldKey, randomBernoulli, randomUniform } from "#toolkit/tensor/threefry.ts";
 import { trace, tracingBackend } from "#toolkit/tensor/tracer.ts";
 
 const hasNative = discoverTensorflow().path !== undefined;
@@ -157,6 +158,26 @@ describe.skipIf(!hasNative)("compile", () => {
     const [second] = await f(random.key(2));
     expect([...first!.dataSync()]).not.toEqual([...second!.dataSync()]);
     expect(f.stats.executables).toBe(1);
+  });
+  const masks = (key: tf.Tensor): tf.Tensor[] =>
+    [7, 1, 4, 1].flatMap((layer) => {
+      const own = random.foldIn(key, layer);
+      return [random.bernoulli(own, 0.4, [8, 9]), random.uniform(random.foldIn(own, layer), [50])];
+    });
+  it("draws many masks as the reference does, those of keys made from keys too", async () => {
+    const compiled = compile(masks);
+    const drawn = await compiled(random.key(11));
+    [7, 1, 4, 1].forEach((layer, index) => {
+      const own = foldKey(0, 11, layer);
+      const inner = foldKey(own[0]!, own[1]!, layer);
+      expect(drawn[2 * index]!.dataSync()).toEqual(randomBernoulli(own[0]!, own[1]!, 72, 0.4));
+      expect(drawn[2 * index + 1]!.dataSync()).toEqual(randomUniform(inner[0]!, inner[1]!, 50));
+    });
+  });
+  it("writes no constant offset into a mask's code, which would be compiled for each mask anew", () => {
+    const { text } = trace(masks, [random.key(11)], options).program;
+    expect(text).not.toMatch(/stablehlo\.slice .*x72xi1>/);
+    expect(text.match(/stablehlo\.dynamic_slice %\d+#\d+, %arg\d+,.*x72xi1>/g)).toHaveLength(3);
   });
   it("never shows the tracing backend to code that runs meanwhile", async () => {
     const seen = new Set<string>();

@@ -63,7 +63,13 @@ function literal(value: number, element: Element): string {
 interface Group {
   readonly operands: Value[];
   readonly results: Value[];
-  readonly write: (operands: readonly Value[]) => Value[];
+  readonly write: (operands: readonly Value[]) => Value;
+}
+
+/** Where a value came from that is one row of a larger one. */
+interface Row {
+  readonly of: Value;
+  readonly index: number;
 }
 
 export class Builder {
@@ -74,6 +80,11 @@ export class Builder {
   readonly #operations = new Map<string, Operation>();
   readonly #known = new Map<string, Value>();
   readonly #arguments: Argument[] = [];
+  /** Values of arguments that the program brings itself, by position. */
+  readonly #brought = new Map<number, Int32Array>();
+  readonly #rows = new Map<string, Row>();
+  /** Scalar arguments 0, 1, 2, … by number. */
+  readonly #numbers: Value[] = [];
   #next = 0;
 
   /** `prefix` keeps the names of a region's builder apart from those around it. */
@@ -87,6 +98,21 @@ export class Builder {
     const value: Value = { name: `${this.#prefix}arg${index}`, shape, element };
     this.#arguments.push({ value, index });
     return value;
+  }
+
+  /** The values of an argument that the builder itself declared; whoever calls the program passes them. */
+  brought(argument: Argument): Int32Array | undefined {
+    return this.#brought.get(argument.index);
+  }
+
+  /** An integer that the compiler cannot see through: an argument of the program. */
+  #number(value: number): Value {
+    while (this.#numbers.length <= value) {
+      const argument = this.argument([], "i32");
+      this.#brought.set(this.#arguments.length - 1, Int32Array.of(this.#numbers.length));
+      this.#numbers.push(argument);
+    }
+    return this.#numbers[value]!;
   }
 
   /** One operation with one result. `text` is everything after `=`; operands are named for dead-code removal. */
@@ -118,14 +144,15 @@ export class Builder {
 
   /**
    * A call that is written together with all others of its group: `write` gets the operands of every call and gives
-   * their results. A step draws a hundred random masks; written one by one they would be most of the program.
+   * their results as rows, [calls, …]. A step draws a hundred random masks; written one by one they would be most of
+   * the program.
    */
   defer(
     group: string,
     operand: Value,
     shape: readonly number[],
     element: Element,
-    write: (operands: readonly Value[]) => Value[],
+    write: (operands: readonly Value[]) => Value,
   ): Value {
     // What depends on a result of the group cannot be an operand of it.
     let name = group;
@@ -156,17 +183,40 @@ export class Builder {
     return false;
   }
 
-  /** Writes the groups' operations; each deferred name becomes a reshape of its part of the whole. */
+  /**
+   * Writes the groups' operations; each deferred name becomes a row of the whole. The row's number is an argument of
+   * the program: code at a constant offset would be compiled for each row anew, and that was most of the compile time.
+   */
   #resolveGroups(): void {
     for (const [name, { operands, results, write }] of this.#groups) {
-      const written = write(operands);
+      const whole = write(operands);
       results.forEach((result, index) => {
-        const part = written[index]!;
-        const text = `stablehlo.reshape ${part.name} : (${typeText(part)}) -> ${typeText(result)}`;
-        this.#operations.set(result.name, { text, operands: [part], flops: 0, results: 1 });
+        const row = results.length === 1 ? whole : this.dynamicRow(whole, this.#number(index));
+        const text = `stablehlo.reshape ${row.name} : (${typeText(row)}) -> ${typeText(result)}`;
+        this.#operations.set(result.name, { text, operands: [row], flops: 0, results: 1 });
+        this.#rows.set(result.name, { of: whole, index });
       });
       this.#groups.delete(name);
     }
+  }
+
+  /** Values of one shape as rows, [n, …]; those that were rows of one value before are gathered from it at once. */
+  stack(values: readonly Value[]): Value {
+    const shape = values[0]!.shape;
+    const rows = values.map(({ name }) => this.#rows.get(name));
+    const whole = rows[0]?.of;
+    if (values.length > 1 && whole && rows.every((row) => row?.of.name === whole.name)) {
+      const indices = this.constant(
+        Int32Array.from(rows, (row) => row!.index),
+        [values.length],
+        "i32",
+      );
+      return this.reshape(this.gather(whole, indices, 0), [values.length, ...shape]);
+    }
+    return this.concatenate(
+      values.map((value) => this.reshape(value, [1, ...shape])),
+      0,
+    );
   }
 
   /** Names of the operations that `results` need, each after its operands. */

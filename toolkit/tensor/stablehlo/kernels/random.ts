@@ -3,18 +3,11 @@
 
 import { randomKernels } from "../../random-names.ts";
 import { bernoulliThreshold, domains, parity, rotations } from "../../threefry.ts";
-import { type Builder, type Element, range, sizeOf, type Value } from "../builder.ts";
+import { type Builder, type Element, sizeOf, type Value } from "../builder.ts";
 import type { Lowering } from "./lowering.ts";
 
 /** Keys [n, 2] ui32. */
-const table = (b: Builder, keys: readonly Value[]): Value =>
-  b.bitcast(
-    b.concatenate(
-      keys.map((key) => b.reshape(key, [1, 2])),
-      0,
-    ),
-    "ui32",
-  );
+const table = (b: Builder, keys: readonly Value[]): Value => b.bitcast(b.stack(keys), "ui32");
 
 /** The two words of one key, [1, 2] ui32, as scalars. */
 const wordsOf = (b: Builder, key: Value): [Value, Value] => [
@@ -22,31 +15,22 @@ const wordsOf = (b: Builder, key: Value): [Value, Value] => [
   b.reshape(b.slice(key, [0, 1], [1, 2]), []),
 ];
 
-/** The rows of [n, …] as n values. */
-function rows(b: Builder, all: Value): Value[] {
-  const rest = all.shape.slice(1);
-  return range(all.shape[0]!).map((row) => b.slice(all, [row, ...rest.map(() => 0)], [row + 1, ...rest]));
-}
-
-/** What `finish` makes of 23 random bits, `size` of them for each key: [size] per key. */
+/** What `finish` makes of 23 random bits, `size` of them for each key: [keys, size]. */
 function draws(
   b: Builder,
   keys: readonly Value[],
   size: number,
   element: Element,
   finish: (b: Builder, bits: Value) => Value,
-): Value[] {
+): Value {
   const draw = (inner: Builder, key: Value): Value => {
     const [x0, x1] = threefry(inner, wordsOf(inner, key), domains.bits, inner.iota([size], 0, "ui32"));
     return finish(inner, inner.with("shift_right_logical", inner.binary("xor", x0, x1), 9));
   };
   const all = table(b, keys);
-  if (keys.length === 1) return [draw(b, all)];
-  return rows(
-    b,
-    b.rowsByLoop(keys.length, [size], element, [all], (inner, index, [own]) =>
-      draw(inner, inner.dynamicRow(own!, index)),
-    ),
+  if (keys.length === 1) return draw(b, all);
+  return b.rowsByLoop(keys.length, [size], element, [all], (inner, index, [own]) =>
+    draw(inner, inner.dynamicRow(own!, index)),
   );
 }
 
@@ -101,16 +85,10 @@ export const random: Readonly<Record<string, Lowering>> = {
         return inner.bitcast(inner.concatenate([inner.reshape(x0, [1]), inner.reshape(x1, [1])], 0), "i32");
       };
       const parent = table(b, [key!]);
-      const counters = b.concatenate(
-        integers.map((value) => b.reshape(value, [1])),
-        0,
-      );
-      if (integers.length === 1) return [fold(b, parent, counters)];
-      return rows(
-        b,
-        b.rowsByLoop(integers.length, [2], "i32", [parent, counters], (inner, index, [own, all]) =>
-          fold(inner, own!, inner.dynamicRow(all!, index)),
-        ),
+      const counters = b.stack(integers);
+      if (integers.length === 1) return fold(b, parent, counters);
+      return b.rowsByLoop(integers.length, [2], "i32", [parent, counters], (inner, index, [own, all]) =>
+        fold(inner, own!, inner.dynamicRow(all!, index)),
       );
     }),
 };
