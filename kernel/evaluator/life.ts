@@ -5,7 +5,7 @@ import { randomBytes } from "node:crypto";
 import { writeSync } from "node:fs";
 import { join } from "node:path";
 import type { Subprocess } from "bun";
-import { type Command, type Frame, FrameDecoder } from "./frames.ts";
+import { type Command, decodeFrame, encodeCommand, type Frame, FrameDecoder } from "./frames.ts";
 import { NativeDecoder } from "./native-output.ts";
 
 const CHILD: string = join(import.meta.dirname, "child/main.ts");
@@ -49,6 +49,9 @@ export class Life {
   over = false;
   readonly #child: Subprocess;
   readonly #answers: number;
+  /** Null until the socket to the child is open. */
+  #commands: Bun.Socket | null = null;
+  readonly #unsent: Uint8Array[] = [];
   readonly #listener: LifeListener;
   readonly #native: Record<StreamName, NativeDecoder>;
   readonly #drained: Promise<unknown>;
@@ -61,15 +64,13 @@ export class Life {
     // --no-orphans: it ends with the kernel, however that ends, and takes what cells have started with it.
     this.#child = Bun.spawn([process.execPath, "--no-install", "--no-orphans", CHILD, cwd, this.nonce], {
       cwd,
-      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe"],
-      serialization: "advanced",
-      ipc: () => {},
+      stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
       onExit: () => void this.#onExit(),
     });
     const stdio = this.#child.stdio as unknown as (number | null)[];
     this.#answers = stdio[4] as number;
     const closed = Promise.withResolvers<void>();
-    const frames = new FrameDecoder();
+    const frames = new FrameDecoder(decodeFrame);
     // Bun's own types do not know that `connect` takes an open descriptor.
     const options = {
       fd: stdio[3] as number,
@@ -85,6 +86,19 @@ export class Life {
       },
     };
     void Bun.connect(options as never);
+    void Bun.connect({
+      fd: stdio[5] as number,
+      socket: {
+        open: (socket: Bun.Socket): void => {
+          this.#commands = socket;
+          this.#write();
+        },
+        drain: (): void => this.#write(),
+        data: (): void => {},
+        // Its end is seen elsewhere.
+        error: (): void => {},
+      },
+    } as never);
     this.#drained = Promise.all([
       closed.promise,
       this.#read("stdout", this.#child.stdout as ReadableStream<Uint8Array>),
@@ -102,7 +116,24 @@ export class Life {
   }
 
   send(command: Command): void {
-    if (!this.over) this.#child.send(command);
+    if (this.over) return;
+    this.#unsent.push(encodeCommand(command));
+    // While something waits, the socket is full: it tells when it is not.
+    if (this.#unsent.length === 1) this.#write();
+  }
+
+  #write(): void {
+    const socket = this.#commands;
+    while (socket !== null) {
+      const bytes = this.#unsent[0];
+      if (bytes === undefined) return;
+      const written = socket.write(bytes);
+      if (written < bytes.length) {
+        this.#unsent[0] = bytes.subarray(Math.max(0, written));
+        return;
+      }
+      this.#unsent.shift();
+    }
   }
 
   /** Answers blocking input; null is an interrupt. */

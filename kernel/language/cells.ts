@@ -5,7 +5,7 @@
 // project of their own; files that are imported cost nothing of the kind.)
 import { rmSync, writeFileSync } from "node:fs";
 import { type ParsedCell, parseCell } from "../syntax/parse.ts";
-import { apparentDeclarations, topLevelDeclarations, words } from "./declarations.ts";
+import { apparentDeclarations, mayDeclare, topLevelDeclarations, words } from "./declarations.ts";
 import type { LanguageServer } from "./server.ts";
 import { globalsName, scratchNames, type Workspace } from "./workspace.ts";
 
@@ -116,6 +116,7 @@ export function createCells(server: LanguageServer, workspace: Workspace, maxCel
       return { path };
     },
     add: (code) => {
+      if (!mayDeclare(code)) return false;
       const { program, problems, language } = parseCell(code);
       if (problems.length > 0) return false;
       const declarations = topLevelDeclarations(program.body);

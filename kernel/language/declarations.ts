@@ -10,6 +10,11 @@ export interface Declaration {
   readonly exported: boolean;
 }
 
+/** Whether a text can declare anything: most cells that only compute cannot, and need not be parsed for it. */
+export function mayDeclare(code: string): boolean {
+  return /\b(?:const|let|var|using|function|class|enum|interface|type|namespace|module|import)\b/.test(code);
+}
+
 /** The names declared at the top of a program, each once. */
 export function topLevelDeclarations(body: readonly SyntaxNode[]): Declaration[] {
   const found = new Map<string, Declaration>();

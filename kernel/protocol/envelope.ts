@@ -13,6 +13,7 @@ import type { Signer } from "./signature.ts";
 
 const delimiter = new TextEncoder().encode("<IDS|MSG>");
 const encoder = new TextEncoder();
+const empty: Uint8Array = encoder.encode("{}");
 
 export type Decoded =
   | { readonly ok: true; readonly message: Message }
@@ -44,6 +45,18 @@ export function createEnvelope(options: EnvelopeOptions): Envelope {
   const seen = rememberRecent(options.rememberedDigests ?? defaultRememberedDigests);
   const idPrefix = `${session}_${process.pid}_`;
   let sequence = 0;
+
+  /** All messages of one request have the same parent: its bytes are made once. */
+  let parent: object | null = null;
+  let encodedParent = empty;
+  const parentBytes = (header: OutgoingMessage["parent"]): Uint8Array => {
+    if (header === null) return empty;
+    if (header !== parent) {
+      encodedParent = encoder.encode(stringify(header));
+      parent = header;
+    }
+    return encodedParent;
+  };
 
   return {
     decode(frames) {
@@ -96,9 +109,12 @@ export function createEnvelope(options: EnvelopeOptions): Envelope {
         date: new Date().toISOString(),
         version: protocolVersion,
       };
-      const signed = [header, message.parent ?? {}, message.metadata ?? {}, message.content].map((part) =>
-        encoder.encode(stringify(part)),
-      );
+      const signed = [
+        encoder.encode(JSON.stringify(header)),
+        parentBytes(message.parent),
+        message.metadata === undefined ? empty : encoder.encode(stringify(message.metadata)),
+        encoder.encode(stringify(message.content)),
+      ];
       return { header, frames: [delimiter, signer.sign(signed), ...signed, ...(message.buffers ?? [])] };
     },
   };

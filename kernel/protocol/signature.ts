@@ -28,8 +28,9 @@ export function createSigner(key: string, digest: Digest): Signer {
   if (key === "") return { active: false, sign: () => new Uint8Array(0), verify: () => true };
   const ascii = new TextEncoder();
   // Bun's hasher and not node:crypto, whose import alone costs as long as Bun's own start.
+  const keyed = new Bun.CryptoHasher(digest, key);
   const sign = (parts: readonly Uint8Array[]): Uint8Array => {
-    const hasher = new Bun.CryptoHasher(digest, key);
+    const hasher = keyed.copy();
     for (const part of parts) hasher.update(part as Uint8Array<ArrayBuffer>);
     return ascii.encode(hasher.digest("hex"));
   };

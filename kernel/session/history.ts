@@ -8,9 +8,16 @@ import { dirname, join } from "node:path";
 /** Session number, line in it (the execution count), and the code, with its result where outputs are asked for. */
 export type HistoryEntry = [number, number, string | [string, string | null]];
 
+export interface StoredCell {
+  readonly key: string;
+  readonly line: number;
+  readonly source: string;
+  readonly result: string | null;
+}
+
 export interface History {
-  /** Stores a cell. `key` names the shell: each shell of a kernel is a session of its own, opened by its first cell. */
-  add(key: string, line: number, source: string, result: string | null): void;
+  /** Stores cells, all of them or none, by one write to disk. `key` names the shell: each shell of a kernel is a session of its own, opened by its first cell. */
+  add(cells: readonly StoredCell[]): void;
   /** The last `count` cells of all sessions, oldest first. */
   tail(count: number, output: boolean): HistoryEntry[];
   /** Lines start … stop − 1 of a session: 0 the current one of `key`, negative ones back from it. A null stop is the end. */
@@ -44,6 +51,11 @@ export function openHistory(path: string): History {
   const insert = db.query<null, [number, number, string, string | null]>(
     "INSERT OR REPLACE INTO history (session, line, source, result) VALUES (?, ?, ?, ?)",
   );
+  const insertAll = db.transaction((cells: readonly StoredCell[], numbers: readonly number[]): void => {
+    for (const [i, { line, source, result }] of cells.entries()) {
+      insert.run(numbers[i]!, line, source, result === null ? null : result.slice(0, maxResultChars));
+    }
+  });
   const lastSession = db.query<{ session: number | null }, []>("SELECT MAX(session) AS session FROM sessions");
   const sessions = new Map<string, number>();
   type Row = { session: number; line: number; source: string; result: string | null };
@@ -51,13 +63,17 @@ export function openHistory(path: string): History {
     rows.map((row) => [row.session, row.line, output ? [row.source, row.result] : row.source]);
 
   return {
-    add(key, line, source, result) {
-      let session = sessions.get(key);
-      if (session === undefined) {
-        session = newSession.get(new Date().toISOString())!.session;
-        sessions.set(key, session);
-      }
-      insert.run(session, line, source, result === null ? null : result.slice(0, maxResultChars));
+    add(cells) {
+      // A session number that no cell uses does no harm; one that was taken back with the cells would.
+      const numbers = cells.map(({ key }) => {
+        let session = sessions.get(key);
+        if (session === undefined) {
+          session = newSession.get(new Date().toISOString())!.session;
+          sessions.set(key, session);
+        }
+        return session;
+      });
+      insertAll.immediate(cells, numbers);
     },
 
     tail(count, output) {

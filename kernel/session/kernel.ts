@@ -12,7 +12,7 @@ import type { Router } from "../wire/router.ts";
 import type { Xpub } from "../wire/xpub.ts";
 import { aborted, failure, noSubshell, unknownRequest } from "./answers.ts";
 import { handlers } from "./handlers.ts";
-import type { History } from "./history.ts";
+import type { History, StoredCell } from "./history.ts";
 import { createInputs } from "./inputs.ts";
 import { createLanguageLink, type LanguageParts } from "./language-link.ts";
 import { createOutputs } from "./outputs.ts";
@@ -49,8 +49,8 @@ export interface Kernel {
 const evaluatorStartMs = 25;
 /** What a front end may wait for runtime values: types alone answer after that. */
 const runtimeAnswerMs = 50;
-/** Cells are written to the history a little after their replies, several at a time where they come fast. */
-const historyDelayMs = 20;
+/** Cells are written to the history a little after their replies, several by one write where they come fast. */
+const historyDelayMs = 100;
 /** The reply to shutdown is written and the evaluator gone within this; then the process ends in any case. */
 const endMs = 50;
 
@@ -142,11 +142,15 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
   });
 
   let history: Promise<History> | null = null;
-  const unwritten: (readonly [key: string, line: number, code: string, result: string | null])[] = [];
+  let unwritten: StoredCell[] = [];
   const openHistory = async (): Promise<History> => {
     history ??= options.openHistory();
     const store = await history;
-    for (const cell of unwritten.splice(0)) store.add(...cell);
+    if (unwritten.length > 0) {
+      const cells = unwritten;
+      unwritten = [];
+      store.add(cells);
+    }
     return store;
   };
 
@@ -168,7 +172,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     inspectValue: (expression) => soon(evaluator?.inspect(expression), null),
     interrupt,
     remember(shell, line, code, result) {
-      unwritten.push([shell.id ?? "", line, code, result]);
+      unwritten.push({ key: shell.id ?? "", line, source: code, result });
       if (unwritten.length === 1) {
         setTimeout(() => {
           if (!ending) openHistory().catch((error: unknown) => warn(`history: ${String(error)}`));

@@ -113,8 +113,8 @@ export function createLanguageLink(options: LanguageLinkOptions): LanguageLink {
       noticeLostState();
       untold.push(code);
       if (untold.length > maxUntold) untold.shift();
-      // Told after the reply: the language room parses it.
-      if (untold.length === 1) setImmediate(tell);
+      // Told after the reply and the idle have left, which the same turn sends: the language room parses it.
+      if (untold.length === 1) setTimeout(tell, 0);
     },
     typeProblems,
     async dispose() {

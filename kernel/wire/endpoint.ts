@@ -309,7 +309,7 @@ export function bindEndpoint(options: EndpointOptions, role: EndpointRole): Endp
 
 /** Identities as map keys: byte for byte, whatever they hold. */
 export function keyOf(bytes: Uint8Array): string {
-  return String.fromCharCode(...bytes);
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString("latin1");
 }
 
 function generatedIdentity(): Uint8Array {

@@ -52,24 +52,32 @@ function completeFrame(): void {
   unsent = null;
 }
 
-function writeFrame(frame: Frame): void {
-  const bytes = encodeFrame(frame);
+/** A frame that waits for the next one. */
+let held: Uint8Array | null = null;
+
+/** Writes what is held, then these bytes: a frame, or (`isText`) the pending text's. */
+function write(bytes: Uint8Array, isText = false): void {
+  const all = held === null ? bytes : Buffer.concat([held, bytes]);
   completeFrame();
+  // From here on the bytes are the unsent ones: no call stands between, so no interrupt does.
+  if (isText) pendingText = "";
+  held = null;
   unsentFrom = 0;
-  unsent = bytes;
+  unsent = all;
   completeFrame();
 }
 
+const NO_BYTES: Uint8Array = new Uint8Array(0);
+
 /** Sends what is held back. */
 export function flush(): void {
+  flushText();
+  if (held !== null) write(NO_BYTES);
+}
+
+function flushText(): void {
   if (pendingText === "") return;
-  const bytes = encodeFrame({ type: "stream", cell: pendingCell, name: pendingName, text: pendingText });
-  completeFrame();
-  // From here on the text is the frame's: no call stands between, so no interrupt does.
-  pendingText = "";
-  unsentFrom = 0;
-  unsent = bytes;
-  completeFrame();
+  write(encodeFrame({ type: "stream", cell: pendingCell, name: pendingName, text: pendingText }), true);
 }
 
 function timedFlush(): void {
@@ -102,8 +110,14 @@ export function writeStream(cell: string, name: "stdout" | "stderr", text: strin
 
 /** Sends one frame, after all text before it. */
 export function send(frame: Frame): void {
+  flushText();
+  write(encodeFrame(frame));
+}
+
+/** Like `send`, but the frame leaves with what follows it, by one system call, which wakes the reader once: for what follows at once. */
+export function sendWithNext(frame: Frame): void {
   flush();
-  writeFrame(frame);
+  held = encodeFrame(frame);
 }
 
 /** Writes the end-of-cell mark to both native streams. */

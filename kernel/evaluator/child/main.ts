@@ -1,8 +1,8 @@
-// The process that runs cells: started by ../child-process.ts with `<cwd> <nonce>`, commanded over IPC, answering on
-// descriptor 3. Not here: anything of Jupyter's protocol.
+// The process that runs cells: started by ../child-process.ts with `<cwd> <nonce>`, commanded on
+// descriptor 5, answering on descriptor 3. Not here: anything of Jupyter's protocol.
 
 import vm from "node:vm";
-import { type Command, endMark, type FrameResult } from "../frames.ts";
+import { COMMAND_DESCRIPTOR, type Command, decodeCommand, endMark, FrameDecoder, type FrameResult } from "../frames.ts";
 import type { CellRequest } from "../port.ts";
 import { transformCell } from "../transform.ts";
 import {
@@ -20,7 +20,7 @@ import {
   runningCell,
   setStrayStop,
 } from "./cells.ts";
-import { flush, send, writeMarks, writeStream } from "./channel.ts";
+import { flush, send, sendWithNext, writeMarks, writeStream } from "./channel.ts";
 import { cellOfError, type ErrorReport, reportError, reportInterrupt, reportProblems, scriptName } from "./errors.ts";
 import { formatResult } from "./format.ts";
 import { noticeSignal, settleSignals } from "./guard.ts";
@@ -28,6 +28,7 @@ import { inspectExpression, propertiesOf } from "./introspect.ts";
 import { answer, cancelInputs, installKernelRuntime, receiveComm } from "./kernel-runtime.ts";
 import { installModules } from "./modules.ts";
 import { installScriptRuntime, transformContext } from "./script-runtime.ts";
+import { holdSigint } from "./sigint-hold.ts";
 import { installStreams } from "./streams.ts";
 import { installTimers } from "./timers.ts";
 
@@ -62,7 +63,6 @@ function newCell(
 }
 
 function finish(state: CellState, result: FrameResult): void {
-  flush();
   writeMarks(endMark(nonce, state.sequence));
   forgetCell(state);
   send({ type: "result", sequence: state.sequence, result });
@@ -110,7 +110,11 @@ async function conclude(state: CellState, box: readonly [unknown] | undefined): 
     const { data, metadata } = await formatResult(box[0]);
     // An empty bundle means that the value is not to be shown (what `display` returns, for one).
     if (Object.keys(data).length > 0) {
-      send({ type: "execute_result", cell: request.id, executionCount: request.executionCount, data, metadata });
+      const { id, executionCount } = request;
+      const output = { type: "execute_result", cell: id, executionCount, data, metadata } as const;
+      // Expressions may take long; otherwise the cell's end follows at once.
+      if (Object.keys(request.userExpressions).length > 0) send(output);
+      else sendWithNext(output);
     }
   }
   return { status: "ok", userExpressions: await userExpressions(state), payload: state.payload };
@@ -185,7 +189,6 @@ function comm(command: Extract<Command, { type: "comm" }>): void {
     userExpressions: {},
     subshellId: command.subshellId,
   };
-  const buffers = command.message.buffers.map((buffer) => new Uint8Array(buffer));
   const state = newCell(command.sequence, request, (ended, outcome) => {
     if (outcome.type === "error")
       writeStream(ended.request.id, "stderr", `${reportError(outcome.error).traceback.join("\n")}\n`);
@@ -197,7 +200,7 @@ function comm(command: Extract<Command, { type: "comm" }>): void {
   beginCell(state);
   asCell(state, () =>
     enterCell(state, () => {
-      receiveComm({ ...command.message, buffers }).then(
+      receiveComm(command.message).then(
         () => endCell(state, { type: "value", box: undefined }),
         (error) => endCell(state, { type: "error", error }),
       );
@@ -221,7 +224,7 @@ function interrupt(sequence: number, ids: readonly string[]): void {
   }, GRACE_MS);
 }
 
-process.on("message", (command: Command) => {
+function obey(command: Command): void {
   switch (command.type) {
     case "run":
       run(command.sequence, command.cell);
@@ -245,12 +248,31 @@ process.on("message", (command: Command) => {
       send({ type: "inspected", sequence: command.sequence, data: inspectExpression(command.expression) });
       return;
   }
-});
+}
 
-// The kernel has gone: nobody reads on, nobody can stop us.
-process.on("disconnect", () => process.exit(0));
+const commands = new FrameDecoder(decodeCommand);
+void Bun.connect({
+  fd: COMMAND_DESCRIPTOR,
+  socket: {
+    data(_socket: unknown, chunk: Uint8Array): void {
+      for (const command of commands.push(chunk)) {
+        try {
+          obey(command);
+        } catch (error) {
+          // A fault of the kernel's own must not take the commands behind it along.
+          stray("Internal error", error);
+        }
+      }
+    },
+    // The kernel has gone: nobody reads on, nobody can stop us.
+    close: () => process.exit(0),
+    error: () => process.exit(0),
+  },
+  // Bun's own types do not know that `connect` takes an open descriptor.
+} as never);
+
 // An interrupt that arrives between two guards is told by the command that follows it.
-process.on("SIGINT", noticeSignal);
+holdSigint(noticeSignal);
 process.on("exit", flush);
 
 function stray(title: string, error: unknown): void {

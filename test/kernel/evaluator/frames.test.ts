@@ -2,7 +2,16 @@
 
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { encodeFrame, endMark, type Frame, FrameDecoder } from "#kernel/evaluator/frames.ts";
+import {
+  type Command,
+  decodeCommand,
+  decodeFrame,
+  encodeCommand,
+  encodeFrame,
+  endMark,
+  type Frame,
+  FrameDecoder,
+} from "#kernel/evaluator/frames.ts";
 import { NativeDecoder, type NativePiece } from "#kernel/evaluator/native-output.ts";
 
 const FRAMES: Frame[] = [
@@ -28,28 +37,44 @@ describe("frames", () => {
   const bytes = join(FRAMES.map((frame) => encodeFrame(frame)));
 
   test("come back as they were sent", () => {
-    expect(new FrameDecoder().push(bytes)).toEqual(FRAMES);
+    expect(new FrameDecoder(decodeFrame).push(bytes)).toEqual(FRAMES);
   });
 
   test("come back whole when cut at any byte, and byte by byte", () => {
     for (let cut = 0; cut <= bytes.length; cut++) {
-      const decoder = new FrameDecoder();
+      const decoder = new FrameDecoder(decodeFrame);
       expect([...decoder.push(bytes.subarray(0, cut)), ...decoder.push(bytes.subarray(cut))]).toEqual(FRAMES);
     }
-    const decoder = new FrameDecoder();
+    const decoder = new FrameDecoder(decodeFrame);
     const frames: Frame[] = [];
     for (let at = 0; at < bytes.length; at++) frames.push(...decoder.push(bytes.subarray(at, at + 1)));
     expect(frames).toEqual(FRAMES);
   });
 
   test("do not change with memory that the socket uses again", () => {
-    const decoder = new FrameDecoder();
+    const decoder = new FrameDecoder(decodeFrame);
     const chunk = Buffer.from(encodeFrame(FRAMES[1] as Frame));
     expect(decoder.push(chunk.subarray(0, 10))).toEqual([]);
     const rest = new Uint8Array(chunk.subarray(10));
     chunk.fill(0);
     expect(decoder.push(rest)).toEqual([FRAMES[1]]);
   });
+});
+
+test("commands come back as they were sent, the buffers of a comm message beside them", () => {
+  const commands: Command[] = [
+    { type: "properties", sequence: 1, expression: "a" },
+    {
+      type: "comm",
+      sequence: 2,
+      cell: "c",
+      subshellId: null,
+      message: { type: "comm_msg", commId: "1", data: { é: 1 }, metadata: {}, buffers: [new Uint8Array([1, 2, 3])] },
+    },
+    { type: "settle_signals", signals: 0 },
+  ];
+  const decoder = new FrameDecoder(decodeCommand);
+  expect(decoder.push(join(commands.map(encodeCommand)))).toEqual(commands);
 });
 
 /** Adjacent texts joined. */

@@ -12,12 +12,14 @@ afterAll(() => rmSync(folder, { recursive: true }));
 
 test("cells of several kernels at once: tail, range, search", () => {
   const first = openHistory(path);
-  first.add("", 1, "const a = 1", null);
-  first.add("", 2, "a + 1", "2");
+  first.add([
+    { key: "", line: 1, source: "const a = 1", result: null },
+    { key: "", line: 2, source: "a + 1", result: "2" },
+  ]);
   const second = openHistory(path);
-  second.add("", 1, "a + 1", "3");
-  first.add("", 3, "a * 2", "2");
-  second.add("subshell", 1, "b", null);
+  second.add([{ key: "", line: 1, source: "a + 1", result: "3" }]);
+  first.add([{ key: "", line: 3, source: "a * 2", result: "2" }]);
+  second.add([{ key: "subshell", line: 1, source: "b", result: null }]);
 
   expect(second.tail(3, false)).toEqual([
     [1, 3, "a * 2"],
