@@ -12,45 +12,14 @@ import {
   methods,
   type Parameters,
   resolveMethod,
-  type SourceState,
   saveAdapter,
 } from "#toolkit/methods/index.ts";
 import { createGenerator, forward, randomT5, type T5Model } from "#toolkit/models/t5/index.ts";
 import { random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
 import { relativeDifference } from "../golden.ts";
-import { tinyBatch, tinyConfig, tinyContext, tinyT5 } from "./tiny.ts";
+import { disturb, methodRows, names, type Started, startMethod } from "./rows.ts";
+import { tinyBatch, tinyConfig, tinyT5 } from "./tiny.ts";
 
-interface Row {
-  /** Options small enough for the tiny model. */
-  readonly options: Record<string, unknown>;
-  /** Needs prompts of other tasks to start from. */
-  readonly sources?: "prompts";
-  /** Counted by the paper though frozen in this variant, or trained though counted otherwise. */
-  readonly countsDiffer?: true;
-}
-
-const rows: Readonly<Record<MethodName, Row>> = {
-  mpt: { options: { numVirtualTokens: 4 } },
-  "mpt-adapter": { options: { numVirtualTokens: 4, reduction: 4 } },
-  "smop-mpt": { options: { numExperts: 3, expertLength: 2 } },
-  "prompt-tuning": { options: { numVirtualTokens: 4 } },
-  spot: { options: { numVirtualTokens: 4 }, sources: "prompts" },
-  attempt: { options: { numVirtualTokens: 4, bottleneck: 6, variant: "paper" }, sources: "prompts" },
-  "p-tuning": { options: { numVirtualTokens: 4, hiddenSize: 6 } },
-  "p-tuning-v2": { options: { numVirtualTokens: 4 } },
-  "prefix-tuning": { options: { numVirtualTokens: 4 } },
-  dept: { options: { numVirtualTokens: 3, rank: 2, maxLength: 4 } },
-  smop: { options: { numExperts: 3, expertLength: 2 } },
-  bmtpt: { options: { numVirtualTokens: 4, particles: 3 }, countsDiffer: true },
-  adapter: { options: { reduction: 4 } },
-  "adapter-drop": { options: { reduction: 4, firstLayer: 1 } },
-  compacter: { options: { reduction: 4, terms: 2 } },
-  bitfit: { options: {} },
-  lora: { options: { rank: 2 } },
-  "full-fine-tuning": { options: {} },
-};
-
-const names = Object.keys(rows) as MethodName[];
 const folder = mkdtempSync(join(tmpdir(), "bunsen-methods-"));
 let model: T5Model;
 
@@ -60,28 +29,7 @@ beforeAll(async () => {
 });
 afterAll(() => rmSync(folder, { recursive: true }));
 
-function start(name: MethodName, numTasks = 1, seed = 1): { options: Record<string, unknown>; parameters: Parameters } {
-  const { method, options, problems } = resolveMethod(name, rows[name].options, model.backbone);
-  expect(problems).toEqual([]);
-  const context = tinyContext(model, numTasks, seed);
-  const prompts: SourceState[] = ["a", "b", "c"].map((task, i) => ({
-    method: "prompt-tuning",
-    tasks: [task],
-    parameters: methods["prompt-tuning"].init({ numVirtualTokens: 4, init: "random" }, { ...context, seed: 50 + i }),
-  }));
-  const parameters = method.init(options, rows[name].sources ? { ...context, sources: prompts } : context);
-  return { options, parameters };
-}
-
-/** Every parameter moved a little, so that no gradient is zero only because a start is. */
-function disturb(parameters: Parameters): Parameters {
-  return Object.fromEntries(
-    Object.entries(parameters).map(([name, tensor], i) => [
-      name,
-      tf.add(tensor, random.normal(random.key(i + 1), tensor.shape, 0, 0.1)),
-    ]),
-  );
-}
+const start = (name: MethodName, numTasks = 1, seed = 1): Started => startMethod(name, model, numTasks, seed);
 
 function run(
   name: MethodName,
@@ -147,7 +95,7 @@ describe.each(names)("%s", (name) => {
       .filter(([parameter]) => method.group(parameter, options) !== null)
       .reduce((sum, [, tensor]) => sum + tensor.size, 0);
     const counted = method.countParameters(options, model.backbone, 1);
-    if (rows[name].countsDiffer) expect(counted).not.toBe(trained);
+    if (methodRows[name].countsDiffer) expect(counted).not.toBe(trained);
     else expect(counted).toBe(trained);
   });
 
