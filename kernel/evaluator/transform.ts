@@ -10,7 +10,7 @@ import { transformSync } from "oxc-transform";
 import { nameOf, need, node, nodes } from "../syntax/nodes.ts";
 import { parseCell, parseJavaScript, type SyntaxProblem } from "../syntax/parse.ts";
 import { type LineColumn, lineColumn } from "../syntax/positions.ts";
-import type { SyntaxNode } from "../syntax/walk.ts";
+import { type SyntaxNode, walk } from "../syntax/walk.ts";
 import { lowerDecorators } from "./decorators.ts";
 import { HELPER, isHoisted, isNothing, Rewriter, rewriteTop } from "./rewriter.ts";
 
@@ -81,12 +81,62 @@ function typeScriptFacts(body: readonly SyntaxNode[]): TypeScriptFacts {
   return { fresh: [...fresh], endsInExpression: isValue, typeOnlyImports };
 }
 
+/**
+ * Whether a cell of expressions is JavaScript as it stands, so that nothing need be erased and its tree serves as it is: most short
+ * cells are. Statements that the rewriter moves or replaces would need the printer's semicolons.
+ */
+function isPlain(text: string, program: SyntaxNode & { readonly body: readonly SyntaxNode[] }): boolean {
+  // In a script, unlike a module, these begin comments.
+  if (text.includes("<!--") || text.includes("-->")) return false;
+  if (program.body.some(({ type }) => type !== "ExpressionStatement")) return false;
+  let plain = true;
+  walk(program, (inner) => {
+    const { type } = inner;
+    // Classes have modifiers that are no nodes; so do a parameter's `?` and a `this` among the parameters.
+    if (/^(?:TS|JSX|Class|Decorator)/.test(type)) plain = false;
+    else if (type === "Identifier" && (inner.optional === true || inner.name === "this")) plain = false;
+    else if (inner.optional === true && !/^(?:Call|Member)Expression$/.test(type)) plain = false;
+    return plain;
+  });
+  return plain;
+}
+
 /** `{a: 1}` alone in a cell is meant as an object, as in every JavaScript REPL, where it is one. */
 function asObjectLiteral(code: string): string | null {
   if (!/^\s*\{/.test(code) || !/\}\s*$/.test(code)) return null;
   const wrapped = `(${code})`;
   const { program, problems } = parseCell(wrapped);
   return problems.length === 0 && program.body.length === 1 ? wrapped : null;
+}
+
+interface Erased {
+  readonly code: string;
+  readonly map: object | undefined;
+}
+
+/** Takes the types out; TSX and enums become JavaScript. */
+function erase(
+  text: string,
+  language: "ts" | "tsx",
+  { typeOnlyImports }: TypeScriptFacts,
+): Erased | { readonly problem: SyntaxProblem } {
+  let blanked = text;
+  for (const { start, end } of typeOnlyImports) {
+    // Blanks keep every other position as it was.
+    blanked = blanked.slice(0, start) + blanked.slice(start, end).replace(/[^\r\n]/g, " ") + blanked.slice(end);
+  }
+  const erased = transformSync(`cell.${language}`, blanked, {
+    lang: language,
+    sourceType: "module",
+    target: "esnext",
+    sourcemap: true,
+    typescript: { onlyRemoveTypeImports: true },
+    jsx: { runtime: "classic", pragma: `${HELPER}.jsx`, pragmaFrag: `${HELPER}.Fragment`, development: false },
+  });
+  const fault = erased.errors[0];
+  if (fault === undefined) return { code: erased.code, map: erased.map };
+  const { message, helpMessage: help, labels } = fault;
+  return { problem: { message, help, start: labels[0]?.start ?? 0, end: labels[0]?.end ?? 0 } };
 }
 
 /** The value expression of a cell's last statement. */
@@ -110,35 +160,14 @@ export function transformCell(
   const parsed = parseCell(text);
   if (parsed.problems.length > 0) return { ok: false, problems: parsed.problems };
   const facts = typeScriptFacts(parsed.program.body);
-  let blanked = text;
-  for (const { start, end } of facts.typeOnlyImports) {
-    // Blanks keep every other position as it was.
-    blanked = blanked.slice(0, start) + blanked.slice(start, end).replace(/[^\r\n]/g, " ") + blanked.slice(end);
-  }
-  const erased = transformSync(`cell.${parsed.language}`, blanked, {
-    lang: parsed.language,
-    sourceType: "module",
-    target: "esnext",
-    sourcemap: true,
-    typescript: { onlyRemoveTypeImports: true },
-    jsx: { runtime: "classic", pragma: `${HELPER}.jsx`, pragmaFrag: `${HELPER}.Fragment`, development: false },
-  });
-  const fault = erased.errors[0];
-  if (fault !== undefined) {
-    return {
-      ok: false,
-      problems: [
-        {
-          message: fault.message,
-          help: fault.helpMessage,
-          start: Math.max(0, (fault.labels[0]?.start ?? 0) - shift),
-          end: Math.max(0, (fault.labels[0]?.end ?? 0) - shift),
-        },
-      ],
-    };
+  const erased = isPlain(text, parsed.program) ? { code: text, map: undefined } : erase(text, parsed.language, facts);
+  if ("problem" in erased) {
+    const { message, help, start, end } = erased.problem;
+    const moved = { message, help, start: Math.max(0, start - shift), end: Math.max(0, end - shift) };
+    return { ok: false, problems: [moved] };
   }
   let js = erased.code;
-  let program = parseJavaScript(js);
+  let program = erased.map === undefined ? parsed.program : parseJavaScript(js);
   const lowered = lowerDecorators(js, program, HELPER);
   if (lowered !== null) {
     js = lowered.code;
@@ -191,6 +220,7 @@ export function transformCell(
       if (found.line === null) return null;
       place = { line: found.line, column: found.column };
     }
+    if (erased.map === undefined) place = nameStart(text, place);
     return place.line === 1 ? { line: 1, column: Math.max(0, place.column - shift) } : place;
   };
   return {
@@ -201,6 +231,13 @@ export function transformCell(
     originalPosition: (position) => trace(position, 0),
     awaitPosition: (offset) => trace(lineColumn(js, offset), 1),
   };
+}
+
+/** The engine points into or behind a name (at a call's parenthesis, at a dot); people, and the printer's maps, at its beginning. */
+function nameStart(text: string, { line, column }: LineColumn): LineColumn {
+  const row = text.split("\n")[line - 1] ?? "";
+  const name = /[\p{ID_Continue}$]+$/u.exec(row.slice(0, column));
+  return { line, column: name === null ? column : name.index };
 }
 
 /** Position of a parse problem, for a code frame. */

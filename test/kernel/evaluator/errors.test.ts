@@ -55,6 +55,32 @@ test("errors in functions of other cells name those cells", async () => {
   expect(ran.traceback).toContain("at cell [4]:3:1");
 });
 
+test("a cell that is JavaScript as it stands tells the same places as one whose types were erased", async () => {
+  await kernel.run("const place = { no: null, throws() { throw new Error('placed') } }");
+  const cells = [
+    "place.throws()",
+    "1;\n  place.no.thing",
+    "place.no.thing()",
+    "place?.no;   missingName",
+    "await Promise.reject(new Error('rejected'))",
+    "[1].map(() => place.throws())",
+    "(() => { throw new Error('inside') })()",
+    "JSON.parse('{')",
+    "({ a: 1 }).b.c",
+    "{ a: place.throws() }",
+    "console.log(1), place.throws()",
+  ];
+  for (const code of cells) {
+    const [plain, typed] = [await kernel.run(code), await kernel.run(`;type Erased = 1\n${code}`)];
+    const last = ({ traceback }: typeof plain): [number, number] => {
+      const [, line = "", column = ""] = [...traceback.matchAll(/at cell \[\d+\]:(\d+):(\d+)/g)].at(-1) ?? [];
+      return [Number(line), Number(column)];
+    };
+    const [line, column] = last(typed);
+    expect(last(plain), code).toEqual([line - 1, column]);
+  }
+});
+
 test("errors after awaits keep their place", async () => {
   const ran = await kernel.run(
     "async function later() {\n  await Bun.sleep(1);\n  throw new Error('late');\n}\nawait later();",

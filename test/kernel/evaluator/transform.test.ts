@@ -2,6 +2,7 @@
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
 import vm from "node:vm";
+import { transformSync } from "oxc-transform";
 import { afterAll, describe, expect, test } from "vitest";
 import { type TransformContext, transformCell } from "#kernel/evaluator/transform.ts";
 import { isComplete } from "#kernel/syntax/is-complete.ts";
@@ -134,6 +135,29 @@ describe("any text", () => {
     ];
     for (const code of long) expect(survive(code), code.slice(0, 30)).toBe(true);
   });
+});
+
+test("a cell that is JavaScript as it stands becomes what it becomes the long way, over types to erase", () => {
+  const next = random(4);
+  const tokens = TOKENS.filter(
+    (token) => /^[^<:@#/]*$/.test(token) && !/^(?:const|let|class|export|import|type|enum) /.test(token),
+  );
+  /** Printed anew: without the blanks of the original, and without the places of awaits. */
+  const printed = (code: string): string =>
+    transformSync("cell.js", code, { sourceType: "module" }).code.replace(/, 1, \d+\)/g, ")");
+  let compared = 0;
+  for (let turn = 0; turn < 60_000 && compared < 2_000; turn++) {
+    // Before a first statement a string is a directive.
+    let code = "0;\n";
+    for (let count = 1 + Math.floor(next() * 9); count > 0; count--) code += pick(next, tokens);
+    const plain = transformCell(code, CONTEXT);
+    if (!plain.ok) continue;
+    const long = transformCell(`type T = 1; ${code}`, CONTEXT);
+    expect(long.ok, code).toBe(true);
+    if (long.ok) expect(printed(plain.code), code).toBe(printed(long.code));
+    compared++;
+  }
+  expect(compared).toBe(2_000);
 });
 
 test("each position of an unchanged line leads back to itself", () => {
