@@ -51,7 +51,7 @@ Prints one JSON line. Shapes: ${Object.keys(shapes).join(", ")}. Precisions: f32
 
 example: bunsen bench step --shape t5-base --method mpt --precision bf16 --dropout 0.1 --steps 5`;
 
-interface Settings {
+export interface BenchSettings {
   readonly shape: string;
   readonly method: string;
   readonly batch: number;
@@ -65,7 +65,8 @@ interface Settings {
   readonly steps: number;
 }
 
-function parse(args: readonly string[]): Settings {
+/** The flags of `bunsen bench`, for it and for the scripts that measure the same step beside a peer. @throws UsageError */
+export function parseBench(args: readonly string[]): BenchSettings {
   let values: Record<string, string | undefined>;
   try {
     values = parseArgs({ args: [...args], options: flags, strict: true }).values as Record<string, string | undefined>;
@@ -129,9 +130,17 @@ function weightsOf(shape: string, precision: Precision, dropout: number): T5Mode
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
 const rounded = (value: number, digits = 0): number => Number(value.toFixed(digits));
 
-async function benchStep(settings: Settings): Promise<Record<string, unknown>> {
-  const { batch, prompt, input, target, tasks, precision, dropout, steps } = settings;
-  await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
+/** A training step on random weights, ready to run. */
+export interface PreparedStep {
+  /** One step from the state that the last one left. The first call traces and compiles. */
+  next(index: number): Promise<{ readonly loss: number }>;
+  readonly stats: CompileStats;
+  readonly state: TrainState;
+}
+
+/** Sets the step up on the engine in use. */
+export function prepareStep(settings: BenchSettings): PreparedStep {
+  const { batch, prompt, input, target, tasks, precision, dropout } = settings;
   const model = weightsOf(settings.shape, precision, dropout);
   const method = findMethod(settings.method);
   const options = {
@@ -161,6 +170,28 @@ async function benchStep(settings: Settings): Promise<Record<string, unknown>> {
     taskIds: new Int32Array(batch).fill(0),
   } as never);
   const rates = tf.fill([groups.length], 0.3);
+  return {
+    async next(index) {
+      const key = random.key(index);
+      const next = await step.full(state, tensors, key, rates);
+      const loss = (await next.numbers.loss!.data())[0]!;
+      state = next.state;
+      disposeTree([next.numbers, key]);
+      return { loss };
+    },
+    get stats() {
+      return (step.full as unknown as { readonly stats: CompileStats }).stats;
+    },
+    get state() {
+      return state;
+    },
+  };
+}
+
+async function benchStep(settings: BenchSettings): Promise<Record<string, unknown>> {
+  const { batch, prompt, input, target, precision, dropout, steps } = settings;
+  await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
+  const step = prepareStep(settings);
   const times: number[] = [];
   const cpu: number[] = [];
   let firstCpu = 0;
@@ -169,11 +200,7 @@ async function benchStep(settings: Settings): Promise<Record<string, unknown>> {
   for (let index = 0; index <= steps; index++) {
     const start = performance.now();
     const startCpu = process.cpuUsage();
-    const key = random.key(index);
-    const next = await step.full(state, tensors, key, rates);
-    loss = (await next.numbers.loss!.data())[0]!;
-    state = next.state;
-    disposeTree([next.numbers, key]);
+    ({ loss } = await step.next(index));
     const used = process.cpuUsage(startCpu);
     const cpuMs = (used.user + used.system) / 1000;
     if (index === 0) {
@@ -183,7 +210,7 @@ async function benchStep(settings: Settings): Promise<Record<string, unknown>> {
     times.push(performance.now() - start);
     cpu.push(cpuMs);
   }
-  const stats = (step.full as unknown as { readonly stats: CompileStats }).stats;
+  const { stats } = step;
   const engine = currentEngine();
   const stepMs = median(times);
   return {
@@ -216,7 +243,7 @@ async function benchStep(settings: Settings): Promise<Record<string, unknown>> {
   };
 }
 
-async function benchMatmul(settings: Settings): Promise<Record<string, unknown>> {
+async function benchMatmul(settings: BenchSettings): Promise<Record<string, unknown>> {
   const { compile } = await import("#toolkit/tensor/index.ts");
   await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
   const [rows, inner, columns] = [2048, 768, 3072] as const;
@@ -248,7 +275,7 @@ async function benchMatmul(settings: Settings): Promise<Record<string, unknown>>
   };
 }
 
-const benches: Readonly<Record<string, (settings: Settings) => Promise<Record<string, unknown>>>> = {
+const benches: Readonly<Record<string, (settings: BenchSettings) => Promise<Record<string, unknown>>>> = {
   step: benchStep,
   matmul: benchMatmul,
 };
@@ -261,7 +288,7 @@ export const command: Command = {
     const bench = benches[name ?? ""];
     if (!bench)
       throw new UsageError(`bench expected ${Object.keys(benches).join(" or ")}, got ${name ?? "nothing"}\n\n${usage}`);
-    terminal.out(JSON.stringify(await bench(parse(rest))));
+    terminal.out(JSON.stringify(await bench(parseBench(rest))));
     return 0;
   },
 };
