@@ -7,11 +7,15 @@
 
 import type { Task } from "./child-process.ts";
 import type { Life } from "./life.ts";
-import { commandLine, descendants, signalProcess, youngDescendants } from "./process-tree.ts";
+import { commandLine, descendants, processorTime, signalProcess, youngDescendants } from "./process-tree.ts";
 
 /** How long an idle child may take to answer; then when to signal again, should the signal have come between two guarded calls. */
 const SIGNAL_MS: readonly number[] = [3, 30, 70, 150, 300, 600, 1_000, 1_500];
 const STUBBORN_MS = 2_000;
+/** A child that has computed for this long since it was asked, and not answered, is busy; on a machine that gives it no time it may yet answer. */
+const BUSY_MS = 1.5;
+/** So long the first signal may wait for that. */
+const STARVED_MS = 25;
 /** Start times of processes are known to a hundredth of a second. */
 const AGE_SLACK_MS = 20;
 
@@ -30,6 +34,9 @@ interface Round {
   /** The cell that is told where nothing runs but a callback of an older one. */
   readonly latest: string;
   readonly timers: Set<ReturnType<typeof setTimeout>>;
+  readonly begin: number;
+  /** Processor time of the child when it was asked; null where that is not known. */
+  readonly processor: number | null;
   /** Whether the child has answered. */
   seen: boolean;
   told: boolean;
@@ -60,7 +67,8 @@ export class Interrupts {
       return null;
     }
     this.#end();
-    const round: Round = { life, tasks, latest, timers: new Set(), seen: false, told: false };
+    const [begin, processor] = [performance.now(), processorTime(life.pid)];
+    const round: Round = { life, tasks, latest, timers: new Set(), begin, processor, seen: false, told: false };
     this.#round = round;
     for (const delay of SIGNAL_MS) round.timers.add(setTimeout(() => this.#signal(round), delay));
     round.timers.add(
@@ -94,9 +102,19 @@ export class Interrupts {
   #signal(round: Round): void {
     if (round.seen || this.#isOver(round)) return;
     const programs = this.#programs(round);
+    if (programs.length === 0 && this.#isStarved(round)) {
+      round.timers.add(setTimeout(() => this.#signal(round), SIGNAL_MS[0]));
+      return;
+    }
     this.#signals.set(round.life, (this.#signals.get(round.life) ?? 0) + 1);
     signalProcess(round.life.pid, "SIGINT");
     for (const pid of programs) signalProcess(pid, "SIGINT");
+  }
+
+  #isStarved(round: Round): boolean {
+    if (performance.now() - round.begin > STARVED_MS) return false;
+    const now = round.processor === null ? null : processorTime(round.life.pid);
+    return now !== null && round.processor !== null && now - round.processor < BUSY_MS;
   }
 
   #tell(round: Round): void {

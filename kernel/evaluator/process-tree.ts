@@ -45,6 +45,16 @@ export function commandLine(pid: number): string | null {
   }
 }
 
+/** Processor time that the first thread of a process has had, in ms; null where that cannot be told. */
+export function processorTime(pid: number): number | null {
+  try {
+    const ns = Number(readFileSync(`/proc/${pid}/task/${pid}/schedstat`, "utf8").split(" ")[0]);
+    return Number.isFinite(ns) ? ns / 1e6 : null;
+  } catch {
+    return null;
+  }
+}
+
 /** The kernel counts process times in hundredths of a second, on every architecture that Bun runs on. */
 const TICKS_PER_MS = 1 / 10;
 

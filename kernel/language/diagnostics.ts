@@ -15,6 +15,8 @@ const errorSeverity = 1;
 
 /** Below are syntax errors, which the evaluator reports when the cell runs. */
 const firstSemanticCode = 2000;
+/** But for these: `satisfies` not satisfied, and a `void` tested for truth. */
+const semanticCodesBelow: ReadonlySet<number> = new Set([1345, 1360]);
 
 const hiddenCodes: ReadonlySet<number> = new Set([
   // A module that is not there: the evaluator says so too, with the command that adds it.
@@ -36,7 +38,8 @@ export async function readDiagnostics(
   if (!Array.isArray(items)) return [];
   return (items as Diagnostic[]).flatMap((item) => {
     const number = Number(item.code);
-    if (item.severity !== errorSeverity || number < firstSemanticCode || hiddenCodes.has(number)) return [];
+    const isSemantic = number >= firstSemanticCode || semanticCodesBelow.has(number);
+    if (item.severity !== errorSeverity || !isSemantic || hiddenCodes.has(number)) return [];
     if (item.range.start.line === 0) return [];
     const start = humanPosition(code, indexAt(code, item.range.start));
     const end = humanPosition(code, indexAt(code, item.range.end));

@@ -47,8 +47,9 @@ export interface Kernel {
 
 /** A client that reconnects asks within this time. */
 const evaluatorStartMs = 25;
-/** What a front end may wait for runtime values: types alone answer after that. */
+/** What a front end may wait for runtime values: types alone answer after that. Less while a cell runs, which most likely computes. */
 const runtimeAnswerMs = 50;
+const busyAnswerMs = 25;
 /** Cells are written to the history a little after their replies, several by one write where they come fast. */
 const historyDelayMs = 100;
 /** The reply to shutdown is written and the evaluator gone within this; then the process ends in any case. */
@@ -124,6 +125,8 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
           outputs.receive(output);
           return;
         }
+        // What the cell has said before it asks is seen before.
+        outputs.release(output.cell);
         const origin = outputs.originOf(output.cell);
         if (origin === null) warn(`input: dropped a question of a cell that nobody knows: ${output.cell}`);
         else inputs.ask(output, origin);
@@ -168,8 +171,8 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     },
     language: language.get,
     history: openHistory,
-    properties: (expression) => soon(evaluator?.properties(expression), []),
-    inspectValue: (expression) => soon(evaluator?.inspect(expression), null),
+    properties: (expression) => soon(evaluator?.properties(expression), [], patience()),
+    inspectValue: (expression) => soon(evaluator?.inspect(expression), null, patience()),
     interrupt,
     remember(shell, line, code, result) {
       unwritten.push({ key: shell.id ?? "", line, source: code, result });
@@ -185,6 +188,8 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     log: warn,
     shutDown: () => void end(0),
   };
+
+  const patience = (): number => (session.shells.running().length > 0 ? busyAnswerMs : runtimeAnswerMs);
 
   function accept(channel: Channel, message: Message): void {
     const { header } = message;
@@ -294,11 +299,11 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
 }
 
 /** The answer if it comes soon, else `otherwise`: a busy evaluator must not hold up completion. */
-async function soon<T>(answer: Promise<T> | undefined, otherwise: T): Promise<T> {
+async function soon<T>(answer: Promise<T> | undefined, otherwise: T, ms: number): Promise<T> {
   if (answer === undefined) return otherwise;
   let timer: ReturnType<typeof setTimeout> | undefined;
   const late = new Promise<T>((resolve) => {
-    timer = setTimeout(() => resolve(otherwise), runtimeAnswerMs);
+    timer = setTimeout(() => resolve(otherwise), ms);
   });
   try {
     return await Promise.race([answer.catch(() => otherwise), late]);

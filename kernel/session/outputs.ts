@@ -14,9 +14,16 @@ export interface Origin {
   readonly identities: readonly Uint8Array[];
 }
 
+type CellOutput = Exclude<Output, { type: "input_request" }>;
+
 export interface Outputs {
   open(origin: Origin): void;
-  receive(output: Exclude<Output, { type: "input_request" }>): void;
+  receive(output: CellOutput): void;
+  /** Keeps back what a running cell puts out, until `release`: its type errors shall stand above. */
+  hold(cell: string): void;
+  release(cell: string): void;
+  /** Text on stderr, before what is kept back. */
+  warn(cell: string, text: string): void;
   /** Publishes what waits for this cell and returns the text/plain of its result (for the history). */
   close(cell: string): string | null;
   /** Null for a cell too old to be remembered. */
@@ -63,6 +70,7 @@ export function createOutputs(options: OutputsOptions): Outputs {
   const origins = new Map<string, Origin>();
   const batches = new Map<string, Batch>();
   const running = new Set<string>();
+  const held = new Map<string, CellOutput[]>();
 
   const parentOf = (cell: string): Partial<Header> =>
     origins.get(cell)?.header ?? { msg_id: cell, msg_type: "execute_request" };
@@ -147,88 +155,22 @@ export function createOutputs(options: OutputsOptions): Outputs {
       }
     },
 
+    hold(cell) {
+      held.set(cell, []);
+    },
+
+    release,
+
+    warn: (cell, text) => receive({ type: "stream", cell, name: "stderr", text }),
+
     receive(output) {
-      const { cell } = output;
-      const silent = origins.get(cell)?.silent === true;
-      const parent = parentOf(cell);
-      switch (output.type) {
-        case "stream": {
-          if (silent || output.text === "") return;
-          const batch = batchOf(cell);
-          dropCleared(batch);
-          const last = batch.pieces.at(-1);
-          if (last?.type === "stream" && last.name === output.name) last.texts.push(output.text);
-          else batch.pieces.push({ type: "stream", name: output.name, texts: [output.text] });
-          batch.chars += output.text.length;
-          addPiece(cell, batch);
-          return;
-        }
-        case "clear_output": {
-          if (silent) return;
-          const batch = batchOf(cell);
-          if (!output.wait) batch.pieces = [];
-          batch.pieces.push({ type: "clear", wait: output.wait });
-          batch.clearing = true;
-          addPiece(cell, batch);
-          return;
-        }
-        case "update_display_data": {
-          if (silent) return;
-          const { data, metadata, transient } = output;
-          const content = { data, metadata, transient };
-          const id = transient.display_id;
-          const extra = output.buffers === undefined ? {} : { buffers: output.buffers };
-          const batch = batchOf(cell);
-          if (id === undefined) {
-            publisher.publish(parent, "update_display_data", content, extra);
-            return;
-          }
-          // A display that changes faster than anyone can see shows its latest state: a progress bar may be
-          // updated in every iteration.
-          const since = batch.updatedAt.get(id) ?? Number.NEGATIVE_INFINITY;
-          batch.updates.set(id, { content, buffers: output.buffers ?? [] });
-          if (now() - since >= batchIntervalMs) sendUpdates(cell, batch);
-          if (batch.updates.size > 0 || !running.has(cell)) later(cell, batch, since);
-          return;
-        }
-        case "comm_open":
-        case "comm_msg":
-        case "comm_close": {
-          const { type, commId, targetName, data, metadata, buffers } = output;
-          const batch = batches.get(cell);
-          if (batch !== undefined) flush(cell, batch);
-          if (type !== "comm_msg") onComm(type, commId, targetName ?? "");
-          const content = { comm_id: commId, data, ...(type === "comm_open" ? { target_name: targetName ?? "" } : {}) };
-          publisher.publish(parent, type, content, { metadata, buffers });
-          return;
-        }
-        case "display_data":
-        case "execute_result":
-        case "error": {
-          if (silent) return;
-          const batch = batchOf(cell);
-          dropCleared(batch);
-          flush(cell, batch);
-          if (!running.has(cell)) later(cell, batch, now());
-          if (output.type === "error") {
-            const { ename, evalue, traceback } = output;
-            publisher.publish(parent, "error", { ename, evalue, traceback });
-          } else if (output.type === "execute_result") {
-            const plain = output.data["text/plain"];
-            if (typeof plain === "string") batch.resultText = plain;
-            const { data, metadata, executionCount } = output;
-            publisher.publish(parent, "execute_result", { data, metadata, execution_count: executionCount });
-          } else {
-            const { data, metadata, transient } = output;
-            const extra = output.buffers === undefined ? {} : { buffers: output.buffers };
-            publisher.publish(parent, "display_data", { data, metadata, transient }, extra);
-          }
-          return;
-        }
-      }
+      const kept = held.get(output.cell);
+      if (kept === undefined) receive(output);
+      else kept.push(output);
     },
 
     close(cell) {
+      release(cell);
       running.delete(cell);
       const batch = batches.get(cell);
       if (batch === undefined) return null;
@@ -237,6 +179,93 @@ export function createOutputs(options: OutputsOptions): Outputs {
       return batch.resultText;
     },
   };
+
+  function release(cell: string): void {
+    const kept = held.get(cell);
+    held.delete(cell);
+    for (const output of kept ?? []) receive(output);
+  }
+
+  function receive(output: CellOutput): void {
+    const { cell } = output;
+    const silent = origins.get(cell)?.silent === true;
+    const parent = parentOf(cell);
+    switch (output.type) {
+      case "stream": {
+        if (silent || output.text === "") return;
+        const batch = batchOf(cell);
+        dropCleared(batch);
+        const last = batch.pieces.at(-1);
+        if (last?.type === "stream" && last.name === output.name) last.texts.push(output.text);
+        else batch.pieces.push({ type: "stream", name: output.name, texts: [output.text] });
+        batch.chars += output.text.length;
+        addPiece(cell, batch);
+        return;
+      }
+      case "clear_output": {
+        if (silent) return;
+        const batch = batchOf(cell);
+        if (!output.wait) batch.pieces = [];
+        batch.pieces.push({ type: "clear", wait: output.wait });
+        batch.clearing = true;
+        addPiece(cell, batch);
+        return;
+      }
+      case "update_display_data": {
+        if (silent) return;
+        const { data, metadata, transient } = output;
+        const content = { data, metadata, transient };
+        const id = transient.display_id;
+        const extra = output.buffers === undefined ? {} : { buffers: output.buffers };
+        const batch = batchOf(cell);
+        if (id === undefined) {
+          publisher.publish(parent, "update_display_data", content, extra);
+          return;
+        }
+        // A display that changes faster than anyone can see shows its latest state: a progress bar may be
+        // updated in every iteration.
+        const since = batch.updatedAt.get(id) ?? Number.NEGATIVE_INFINITY;
+        batch.updates.set(id, { content, buffers: output.buffers ?? [] });
+        if (now() - since >= batchIntervalMs) sendUpdates(cell, batch);
+        if (batch.updates.size > 0 || !running.has(cell)) later(cell, batch, since);
+        return;
+      }
+      case "comm_open":
+      case "comm_msg":
+      case "comm_close": {
+        const { type, commId, targetName, data, metadata, buffers } = output;
+        const batch = batches.get(cell);
+        if (batch !== undefined) flush(cell, batch);
+        if (type !== "comm_msg") onComm(type, commId, targetName ?? "");
+        const content = { comm_id: commId, data, ...(type === "comm_open" ? { target_name: targetName ?? "" } : {}) };
+        publisher.publish(parent, type, content, { metadata, buffers });
+        return;
+      }
+      case "display_data":
+      case "execute_result":
+      case "error": {
+        if (silent) return;
+        const batch = batchOf(cell);
+        dropCleared(batch);
+        flush(cell, batch);
+        if (!running.has(cell)) later(cell, batch, now());
+        if (output.type === "error") {
+          const { ename, evalue, traceback } = output;
+          publisher.publish(parent, "error", { ename, evalue, traceback });
+        } else if (output.type === "execute_result") {
+          const plain = output.data["text/plain"];
+          if (typeof plain === "string") batch.resultText = plain;
+          const { data, metadata, executionCount } = output;
+          publisher.publish(parent, "execute_result", { data, metadata, execution_count: executionCount });
+        } else {
+          const { data, metadata, transient } = output;
+          const extra = output.buffers === undefined ? {} : { buffers: output.buffers };
+          publisher.publish(parent, "display_data", { data, metadata, transient }, extra);
+        }
+        return;
+      }
+    }
+  }
 }
 
 /** What was to be cleared when the next output comes has never to be shown: the next output is here. */

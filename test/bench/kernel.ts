@@ -1,10 +1,11 @@
 // `bun run bench:kernel`: the kernel beside every peer that is installed, measured in one run on one machine; prints the
-// table. `--json` prints the figures, `--only bunsen` leaves the peers out, `--check` fails where a goal is missed.
-// The measuring is kernel_bench.py's, through jupyter_client.
+// table. `--json` prints the figures, `--only bunsen,deno` leaves the others out, `--check` fails where a goal is missed.
+// Peers are the kernelspecs python3, xpython, deno and tslab, where Jupyter finds them: in the environment of BUNSEN_PYTHON, in
+// JUPYTER_PATH, in the user's own folder. The measuring is kernel_bench.py's, through jupyter_client.
 
 import { mkdtempSync, rmSync } from "node:fs";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
-import { join, resolve } from "node:path";
+import { delimiter, join, resolve } from "node:path";
 import { findPython, installKernel, isolated } from "../conformance/kernel/python.ts";
 
 interface Figures {
@@ -60,7 +61,7 @@ const rows: readonly Row[] = [
 const peers: Readonly<Record<string, "ts" | "py">> = { python3: "py", xpython: "py", deno: "ts", tslab: "ts" };
 
 const args = process.argv.slice(2);
-const only = args.includes("--only") ? args[args.indexOf("--only") + 1] : undefined;
+const only = args.includes("--only") ? (args[args.indexOf("--only") + 1] ?? "").split(",") : undefined;
 const python = findPython();
 if (python === null) {
   console.error(
@@ -72,11 +73,14 @@ const home = mkdtempSync(join(tmpdir(), "bunsen-bench-"));
 try {
   installKernel(home);
   // The peers are the user's own kernels: their places stay in the search path.
-  const env = { ...isolated(home), HOME: process.env.HOME, JUPYTER_DATA_DIR: process.env.JUPYTER_DATA_DIR };
+  const own = isolated(home);
+  const { HOME, JUPYTER_DATA_DIR, JUPYTER_PATH } = process.env;
+  const path = JUPYTER_PATH === undefined ? own.JUPYTER_PATH : `${own.JUPYTER_PATH}${delimiter}${JUPYTER_PATH}`;
+  const env = { ...own, HOME, JUPYTER_DATA_DIR, JUPYTER_PATH: path };
   const listed = Bun.spawnSync([python, "-m", "jupyter_client.kernelspecapp", "list", "--json"], { env, cwd: home });
   const installed = Object.keys((JSON.parse(listed.stdout.toString()) as { kernelspecs: object }).kernelspecs);
   const wanted = ["bunsen", ...Object.keys(peers).filter((name) => installed.includes(name))].filter(
-    (name) => only === undefined || name === only,
+    (name) => only === undefined || only.includes(name),
   );
   const figures: Figures[] = [];
   for (const name of wanted) {

@@ -28,19 +28,22 @@ export async function execute(session: Session, request: Request): Promise<Conte
   session.outputs.open({ header, silent, identities: message.identities });
   let result: CellResult;
   let plain: string | null = null;
+  let warned: Promise<void> | null = null;
   try {
     // Nobody reads the warnings of hundreds of cells that were sent at once; a program that sends them wants speed.
     const checked = !silent && shell.queue.length < maxCheckedQueue;
-    const problems = checked ? await typeProblems(session, header.msg_id, code) : null;
-    if (problems !== null && session.typeErrors === "stop") {
-      const stopped = {
-        ename: "TypeCheckError",
-        evalue: problems,
-        traceback: [`\x1b[31mTypeCheckError\x1b[39m ${problems}`],
-      };
-      session.outputs.receive({ type: "error", cell: header.msg_id, ...stopped });
-      return { status: "error", execution_count: executionCount, ...stopped, user_expressions: {}, payload: [] };
-    }
+    if (checked && session.typeErrors === "stop") {
+      const problems = await session.typeProblems(code);
+      if (problems !== null) {
+        const stopped = {
+          ename: "TypeCheckError",
+          evalue: problems,
+          traceback: [`\x1b[31mTypeCheckError\x1b[39m ${problems}`],
+        };
+        session.outputs.receive({ type: "error", cell: header.msg_id, ...stopped });
+        return { status: "error", execution_count: executionCount, ...stopped, user_expressions: {}, payload: [] };
+      }
+    } else if (checked) warned = warnOfTypes(session, header.msg_id, code);
     result = await evaluator.evaluate({
       id: header.msg_id,
       code,
@@ -51,6 +54,7 @@ export async function execute(session: Session, request: Request): Promise<Conte
       userExpressions,
       subshellId: shell.id,
     });
+    await warned;
   } finally {
     plain = session.outputs.close(header.msg_id);
     session.inputs.forget(header.msg_id);
@@ -75,33 +79,32 @@ export async function execute(session: Session, request: Request): Promise<Conte
   };
 }
 
-/** What type errors are waited for before a cell runs; later ones are shown when they come. */
+/** What a cell's outputs wait for its type errors; later ones are shown when they come. */
 const typeCheckMs = 60;
 const maxCheckedQueue = 100;
 
 /**
- * Shows a cell's type errors above its output, as a compact warning; gives them where they shall stop it. A check that
- * is not ready in time does not hold the cell up, except where errors stop it.
+ * Shows a cell's type errors above its output, as a compact warning. The cell runs meanwhile; only its outputs (and its end) wait for
+ * the check, and not for long. Null where it is known at once.
  */
-async function typeProblems(session: Session, cell: string, code: string): Promise<string | null> {
-  const answer = session.typeProblems(code);
-  if (answer === null || session.typeErrors === "stop") return answer;
+function warnOfTypes(session: Session, cell: string, code: string): Promise<void> | null {
   const show = (problems: string | null): void => {
     if (problems === null) return;
-    session.outputs.receive({ type: "stream", cell, name: "stderr", text: `${problems}\n` });
+    session.outputs.warn(cell, `${problems}\n`);
   };
+  const answer = session.typeProblems(code);
   if (!(answer instanceof Promise)) {
     show(answer);
     return null;
   }
+  session.outputs.hold(cell);
   const shown = answer.then(show, (error: unknown) => session.log(`type check: ${String(error)}`));
   let timer: ReturnType<typeof setTimeout> | undefined;
-  await Promise.race([
-    shown,
-    new Promise<void>((resolve) => {
-      timer = setTimeout(resolve, typeCheckMs);
-    }),
-  ]);
-  clearTimeout(timer);
-  return null;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, typeCheckMs);
+  });
+  return Promise.race([shown, late]).then(() => {
+    clearTimeout(timer);
+    session.outputs.release(cell);
+  });
 }

@@ -195,3 +195,27 @@ test("comms are counted open and closed, and keep their place among the streams"
   ]);
   expect(sent.map((each) => each.type)).toEqual(["stream", "comm_open", "comm_close"]);
 });
+
+test("what a cell puts out while its types are checked stands below the warning, in its order", () => {
+  outputs.hold("a");
+  outputs.receive(stream("printed\n") as never);
+  outputs.receive({ type: "display_data", cell: "a", data: { "text/plain": "shown" }, metadata: {}, transient: {} });
+  expect(sent).toEqual([]);
+  outputs.warn("a", "1:1 - type error\n");
+  outputs.release("a");
+  outputs.receive(stream("later\n") as never);
+  outputs.close("a");
+  expect(sent.map(({ type, content }) => [type, content.name, content.text])).toEqual([
+    ["stream", "stderr", "1:1 - type error\n"],
+    ["stream", "stdout", "printed\n"],
+    ["display_data", undefined, undefined],
+    ["stream", "stdout", "later\n"],
+  ]);
+});
+
+test("a cell that ends while its outputs are kept back loses none of them", () => {
+  outputs.hold("a");
+  outputs.receive({ type: "execute_result", cell: "a", executionCount: 1, data: { "text/plain": "2" }, metadata: {} });
+  expect(outputs.close("a")).toBe("2");
+  expect(sent.map(({ type }) => type)).toEqual(["execute_result"]);
+});
