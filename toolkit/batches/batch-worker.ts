@@ -16,8 +16,9 @@ export interface WorkerStart {
 
 /** `start` comes once; `on` says that places have become free. */
 export type WorkerRequest = { readonly start: WorkerStart } | "on";
-/** `awake` says that the step that was waited for is there. */
-export type WorkerReply = "awake" | { readonly error: { readonly name: string; readonly message: string } };
+export interface WorkerReply {
+  readonly error: { readonly name: string; readonly message: string };
+}
 
 declare const self: Worker;
 
@@ -43,15 +44,15 @@ function started({ tasks, options, memory, fromStep, toStep }: WorkerStart): () 
     options,
   );
   const ring: Ring = openRing(memory);
-  // The reader makes its own batches until this thread has begun, and has made the one that it asked for last.
-  let next = ring.asked() + 1;
-  ring.begin(next);
+  ring.begin();
+  let next = 0;
   return () => {
     for (;;) {
-      const wanted = ring.asked();
-      next = Math.max(next, wanted);
-      if (next >= wanted + places || fromStep + next >= toStep) return;
-      if (ring.put(next, mixture.at(fromStep + next).parts)) self.postMessage("awake" satisfies WorkerReply);
+      // What the reader asked for last it has, or makes itself at this moment.
+      const asked = ring.asked();
+      next = Math.max(next, asked + 1);
+      if (next > asked + places || fromStep + next >= toStep) return;
+      ring.put(next, mixture.at(fromStep + next).parts);
       next++;
     }
   };

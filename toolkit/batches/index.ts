@@ -1,6 +1,6 @@
 // The public names of this room; README.md says how they fit together.
 
-export { lengthsFrom, lengthsNeeded, optimalLengths, paddingShare } from "./buckets.ts";
+export { lengthsFrom, optimalLengths, paddingShare, sharedLengths, type TaskLengths } from "./buckets.ts";
 export type { Batch, StepBatch } from "./contract.ts";
 export { DatasetTable } from "./dataset-table.ts";
 export type { DownloadProgress } from "./download.ts";

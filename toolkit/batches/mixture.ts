@@ -1,7 +1,7 @@
 // The multitask mixture of MPT's source training: which examples of which tasks make each step, as batches. Everything
 // is a pure function of the options and the step, so a run goes on at any step without stored state, and every engine
 // sees the same examples in the same order.
-import { bucketOf, lengthsFrom, optimalLengths } from "./buckets.ts";
+import { bucketOf, lengthsFrom, optimalLengths, sharedLengths } from "./buckets.ts";
 import { type CollateTask, collate } from "./collate.ts";
 import type { Batch, StepBatch } from "./contract.ts";
 import { type EpochOrder, epochOrder } from "./epoch-order.ts";
@@ -30,8 +30,13 @@ export interface MixtureOptions {
   readonly stochasticTasks?: StochasticTasks;
   /** Default false: every example once per epoch of its task. */
   readonly replacement?: boolean;
-  /** Input lengths per task, default 10. */
+  /** Input lengths per task at most, default 10. */
   readonly maxLengths?: number;
+  /**
+   * Share of padding to stay under with as few lengths as possible, out of one set for all tasks (`sharedLengths`). Absent:
+   * each task has the best `maxLengths` of its own, which pads least.
+   */
+  readonly paddingGoal?: number;
   /** Default `length`: a task's rows of one step are of one length, or two; `none`: any rows. */
   readonly grouping?: "length" | "none";
 }
@@ -63,15 +68,17 @@ export interface Mixture {
   padding(fromStep: number, toStep: number): number;
 }
 
-/** Labels come in few lengths too; classification has one. */
+/** Labels come in few lengths too. */
 const maxLabelLengths = 4;
+/** Where no label is longer, as in classification, all are of one length: a shape less is worth more than a position. */
+const shortLabel = 8;
 /** Steps between two remembered positions of the tasks' streams. */
 const stride = 1024;
 
 /** @throws DataError naming every option that is not sensible. */
 export function createMixture(tasks: readonly MixtureTask[], options: MixtureOptions): Mixture {
   const { batchSize, seed, sampling = { kind: "proportional" }, replacement = false, maxLengths = 10 } = options;
-  const { grouping = "length", stochasticTasks = null } = options;
+  const { grouping = "length", stochasticTasks = null, paddingGoal } = options;
   checkOptions(tasks, options, maxLengths);
   const sizes = tasks.map(({ encoded }) => encoded.length);
   const probabilities = probabilitiesOf(
@@ -79,14 +86,22 @@ export function createMixture(tasks: readonly MixtureTask[], options: MixtureOpt
     tasks.map(({ weight = 1 }) => weight),
     sampling,
   );
-  const collated: CollateTask[] = tasks.map(({ encoded, maxLengths: own = maxLengths }) => ({
-    encoded,
-    lengths: optimalLengths(lengthsFrom(encoded.inputOffsets), own),
-  }));
-  const labelLengths = optimalLengths(
-    tasks.flatMap(({ encoded }) => [...new Set(lengthsFrom(encoded.targetOffsets))]),
-    maxLabelLengths,
-  );
+  const rowLengths = tasks.map(({ encoded }) => lengthsFrom(encoded.inputOffsets));
+  const most = tasks.map((task) => task.maxLengths ?? maxLengths);
+  const inputLengths =
+    paddingGoal === undefined
+      ? rowLengths.map((lengths, task) => optimalLengths(lengths, most[task]!))
+      : sharedLengths(
+          rowLengths.map((lengths, task) => ({
+            rowLengths: lengths,
+            probability: probabilities[task]!,
+            most: most[task]!,
+          })),
+          paddingGoal,
+        );
+  const collated: CollateTask[] = tasks.map(({ encoded }, task) => ({ encoded, lengths: inputLengths[task]! }));
+  const targetLengths = tasks.flatMap(({ encoded }) => [...new Set(lengthsFrom(encoded.targetOffsets))]);
+  const labelLengths = optimalLengths(targetLengths, Math.max(...targetLengths) <= shortLabel ? 1 : maxLabelLengths);
   const buckets = collated.map(({ encoded, lengths }) =>
     Uint8Array.from(lengthsFrom(encoded.inputOffsets), (length) => bucketOf(lengths, length)),
   );
@@ -214,7 +229,7 @@ function membersOf(buckets: Uint8Array): Int32Array[] {
 
 function checkOptions(tasks: readonly MixtureTask[], options: MixtureOptions, maxLengths: number): void {
   const wrong: string[] = [];
-  const { batchSize, seed, stochasticTasks } = options;
+  const { batchSize, seed, stochasticTasks, paddingGoal } = options;
   if (tasks.length === 0) wrong.push("a mixture needs at least one task");
   for (const [i, { encoded }] of tasks.entries())
     if (encoded.length === 0) wrong.push(`task ${i} (${encoded.name}) has no examples`);
@@ -224,6 +239,8 @@ function checkOptions(tasks: readonly MixtureTask[], options: MixtureOptions, ma
   for (const lengths of [maxLengths, ...tasks.flatMap((task) => task.maxLengths ?? [])])
     if (!Number.isInteger(lengths) || lengths < 1 || lengths > 255)
       wrong.push(`maxLengths must be a whole number from 1 to 255, not ${lengths}`);
+  if (paddingGoal !== undefined && !(paddingGoal > 0 && paddingGoal <= 1))
+    wrong.push(`paddingGoal must be above 0 and at most 1, not ${paddingGoal}`);
   const { min = 1, max = Math.max(1, tasks.length) } = stochasticTasks ?? {};
   if (!Number.isInteger(min) || !Number.isInteger(max) || min < 1 || max < min)
     wrong.push(`stochasticTasks needs whole numbers 1 ≤ min ≤ max, not min ${min}, max ${max}`);

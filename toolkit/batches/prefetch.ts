@@ -1,5 +1,5 @@
-// Batches made ahead on a worker thread. The consumer takes them out of shared memory without a message; what it sees is
-// bit for bit what `at` gives, wherever a batch was made. What a step holds is mixture.ts.
+// Batches made ahead on a worker thread. The consumer takes them out of shared memory, and never waits: a batch that is
+// not there it makes itself. What it sees is bit for bit what `at` gives, either way. What a step holds is mixture.ts.
 import type { WorkerReply, WorkerRequest, WorkerStart } from "./batch-worker.ts";
 import type { StepBatch } from "./contract.ts";
 import type { EncodedColumns } from "./encoded-file.ts";
@@ -82,7 +82,7 @@ const startWorker =
 const shortest = 4 * places;
 
 /**
- * The batches of a range of steps. Until the worker has started, or where there is none, they are made on this thread.
+ * The batches of a range of steps.
  * @throws what the worker met, by its name; the signal's reason.
  */
 export async function* prefetched(range: Prefetched): AsyncGenerator<StepBatch, void, undefined> {
@@ -92,7 +92,7 @@ export async function* prefetched(range: Prefetched): AsyncGenerator<StepBatch, 
     for (let step = fromStep; step < toStep; step++) {
       signal?.throwIfAborted();
       const began = performance.now();
-      const parts = helper === null ? null : await helper.take(step - fromStep, signal);
+      const parts = helper?.take(step - fromStep) ?? null;
       if (parts === null) yield { ...at(step), waitMs: performance.now() - began };
       else yield { step, parts, examples: countOf(parts), waitMs: performance.now() - began, prefetched: true };
     }
@@ -104,8 +104,8 @@ export async function* prefetched(range: Prefetched): AsyncGenerator<StepBatch, 
 const countOf = (parts: StepBatch["parts"]): number => parts.reduce((sum, part) => sum + part.batchSize, 0);
 
 interface Helper {
-  /** The parts of a step; null where this thread shall make them. */
-  take(step: number, signal: AbortSignal | undefined): Promise<StepBatch["parts"] | null>;
+  /** The parts of a step; null where they are not there. */
+  take(step: number): StepBatch["parts"] | null;
   stop(): void;
 }
 
@@ -116,20 +116,13 @@ function startHelper(range: Prefetched): Helper | null {
   const ring = openRing(memory);
   const worker = start();
   let failed: Error | null = null;
-  let absent = false;
-  let wake: (() => void) | null = null;
-  const fail = (error: Error): void => {
-    failed ??= error;
-    wake?.();
+  const ended = (message: string): void => {
+    // A worker that never began cannot be started here: this thread makes all batches.
+    if (ring.begun())
+      failed ??= new DataError(`The thread that makes batches ended: ${message}. Start again; the run goes on.`);
   };
   worker.onmessage = ({ data }: MessageEvent<WorkerReply>) => {
-    if (data === "awake") wake?.();
-    else fail(named(data.error));
-  };
-  const ended = (message: string): void => {
-    // A worker that never began could not be started here: this thread makes the batches, as it does until then.
-    if (ring.begun() === null) absent = true;
-    else fail(new DataError(`The thread that makes batches ended: ${message}. Start again; the run goes on.`));
+    failed ??= named(data.error);
   };
   worker.onerror = (event) => {
     event.preventDefault?.();
@@ -138,35 +131,16 @@ function startHelper(range: Prefetched): Helper | null {
   worker.addEventListener("close", () => ended("it was closed"));
   const send = (request: WorkerRequest): void => worker.postMessage(request);
   send({ start: { tasks: tasks(), options, memory, fromStep, toStep } });
-  // A range that is dropped half read must not keep the process alive; one that is waited for must.
+  // A range that is dropped half read must not keep the process alive.
   worker.unref();
   return {
-    async take(step, signal) {
+    take(step) {
+      const parts = ring.take(step);
+      // Only now: what was made before the failure is good.
+      if (parts === null && failed !== null) throw failed;
       ring.ask(step);
       send("on");
-      for (;;) {
-        const from = absent ? null : ring.begun();
-        const here = from === null || step < from;
-        if (here && failed === null) return null;
-        ring.wait(step);
-        const parts = here ? null : ring.take(step);
-        if (parts !== null) {
-          ring.wait(null);
-          return parts;
-        }
-        // Only now: what was made before the failure is good.
-        if (failed !== null) throw failed;
-        signal?.throwIfAborted();
-        worker.ref();
-        const abort = (): void => wake?.();
-        signal?.addEventListener("abort", abort);
-        await new Promise<void>((resolve) => {
-          wake = resolve;
-        });
-        wake = null;
-        signal?.removeEventListener("abort", abort);
-        worker.unref();
-      }
+      return parts;
     },
     stop() {
       worker.onmessage = null;

@@ -1,5 +1,5 @@
-// A ring of step batches in shared memory: the batch worker writes, the training thread reads, neither blocks. What goes
-// on when a place is empty or full is prefetch.ts and batch-worker.ts.
+// A ring of step batches in shared memory: the batch worker writes, the training thread reads, neither waits for the other.
+// What they do when a place is empty or full is prefetch.ts and batch-worker.ts.
 import type { Batch } from "./contract.ts";
 
 /** Steps that the worker may be ahead. */
@@ -7,10 +7,8 @@ export const places = 4;
 
 /** Cells of the control array; one stamp per place follows them. */
 const asked = 0;
-const ready = 1;
-const first = 2;
-const waiting = 3;
-const stamps = 4;
+const begun = 1;
+const stamps = 2;
 
 /** What both threads need to see the same ring. */
 export interface RingMemory {
@@ -39,16 +37,12 @@ export interface Ring {
   ask(step: number): void;
   /** What the reader last asked for. */
   asked(): number;
-  /** The writer begins; it will not write steps before this one. */
-  begin(firstStep: number): void;
-  /** The first step that the writer writes; null until it has begun. */
-  begun(): number | null;
-  /** Writes a step. True where the reader waits for it. */
-  put(step: number, parts: readonly Batch[]): boolean;
+  /** The writer says that it works. */
+  begin(): void;
+  begun(): boolean;
+  put(step: number, parts: readonly Batch[]): void;
   /** A copy of a step's parts; null while it is not there. */
   take(step: number): Batch[] | null;
-  /** Says that the reader will sleep until this step is there; `null`: it is awake. */
-  wait(step: number | null): void;
 }
 
 export function openRing({ control, data, words }: RingMemory): Ring {
@@ -60,24 +54,18 @@ export function openRing({ control, data, words }: RingMemory): Ring {
       Atomics.store(cells, asked, step);
     },
     asked: () => Atomics.load(cells, asked),
-    begin: (firstStep) => {
-      Atomics.store(cells, first, firstStep);
-      Atomics.store(cells, ready, 1);
+    begin: () => {
+      Atomics.store(cells, begun, 1);
     },
-    begun: () => (Atomics.load(cells, ready) === 1 ? Atomics.load(cells, first) : null),
+    begun: () => Atomics.load(cells, begun) === 1,
     put: (step, parts) => {
       write(parts, all.subarray((step % places) * words, ((step % places) + 1) * words));
-      // The stamp comes last: who sees it sees the words. Stamp and wish are each written before the other is read, so one
-      // of the threads always sees that the other is there.
+      // The stamp comes last: who sees it sees the words.
       Atomics.store(cells, stampOf(step), step + 1);
-      return Atomics.load(cells, waiting) === step + 1;
     },
     take: (step) => {
       if (Atomics.load(cells, stampOf(step)) !== step + 1) return null;
       return read(all.subarray((step % places) * words, ((step % places) + 1) * words));
-    },
-    wait: (step) => {
-      Atomics.store(cells, waiting, step === null ? 0 : step + 1);
     },
   };
 }

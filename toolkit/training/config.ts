@@ -24,6 +24,11 @@ export interface CommonConfig {
   /** Examples of one forward pass; one optimiser step sees `batchSize` × `accumulate`. */
   readonly batchSize: number;
   readonly accumulate: number;
+  /**
+   * How a step's rows are cut into passes. `exact`: one sub-batch per input length, under a tenth of it padding. `merged`:
+   * lengths are put together where the engine's overhead of a pass is estimated to cost more than the padding.
+   */
+  readonly lengths: "exact" | "merged";
   readonly optimizer: OptimizerName;
   /** Per group of the method (`shared`, `task`, …); absent groups take the method's own rate. */
   readonly learningRates: Readonly<Record<string, number>>;
@@ -233,6 +238,7 @@ const common: Readonly<Record<string, FieldRule>> = {
   steps: integer(undefined, 1),
   batchSize: integer(16, 1),
   accumulate: integer(1, 1),
+  lengths: oneOf("exact", ["exact", "merged"]),
   optimizer: oneOf("adamw", ["adamw", "adafactor", "sgd"]),
   learningRates: {
     fallback: {},

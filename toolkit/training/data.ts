@@ -6,8 +6,6 @@ import {
   type DataWarning,
   type EncodedDataset,
   encodeDataset,
-  lengthsFrom,
-  lengthsNeeded,
   loadDataset,
   type Mixture,
 } from "#toolkit/batches/index.ts";
@@ -98,23 +96,20 @@ export async function loadTasks(
 }
 
 /**
- * Distinct input lengths per task: each is some executables of a compiling engine, and padding of the others. So the
- * fewest with which under a tenth is padding (by the whole split, so with a margin for the steps), ten at most.
+ * Under a tenth of a step's input positions shall be padding; by the whole split, so with a margin for the steps. Each
+ * length is some executables of a compiling engine, so there are no more of them than that needs.
  */
-const lengths = { fewest: 4, most: 10, padding: 0.09 } as const;
+const paddingGoal = 0.09;
 
 /** The mixture of the tasks' training splits, as the configuration samples it. */
 export function mixtureOf(config: RunConfig, tasks: readonly TaskData[]): Mixture {
   const sampling = config.stage === "source" ? config.sampling : undefined;
   return createMixture(
-    tasks.map((task) => {
-      const encoded = task.splits.get("train")!;
-      const { fewest, most, padding } = lengths;
-      return { encoded, maxLengths: lengthsNeeded(lengthsFrom(encoded.inputOffsets), fewest, most, padding) };
-    }),
+    tasks.map((task) => ({ encoded: task.splits.get("train")! })),
     {
       batchSize: config.batchSize * config.accumulate,
       seed: config.seed,
+      paddingGoal,
       ...(sampling === undefined
         ? {}
         : {

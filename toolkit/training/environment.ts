@@ -5,6 +5,7 @@ import { readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "#toolkit/tensor/index.ts";
+import { batchPlan } from "./parts.ts";
 
 export interface EnvironmentRecord {
   readonly bunsen: string;
@@ -15,6 +16,8 @@ export interface EnvironmentRecord {
   readonly cores: number;
   readonly memoryMiB: number;
   readonly engine: Engine;
+  /** Version of what the steps hold (parts.ts); absent in records of the first. */
+  readonly batchPlan?: number;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly git: { readonly commit: string; readonly changed: boolean } | null;
 }
@@ -46,9 +49,15 @@ export function recordEnvironment(engine: Engine): EnvironmentRecord {
     cores: availableParallelism(),
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     engine,
+    batchPlan,
     dependencies: packageJson.dependencies,
     git: gitState(),
   };
+}
+
+/** The plan of batches that a run was begun with. */
+export function batchPlanOf(record: EnvironmentRecord): number {
+  return record.batchPlan ?? 1;
 }
 
 /** What would change the bits of a resumed run, each as `was → is`. */

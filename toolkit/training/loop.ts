@@ -3,6 +3,7 @@
 import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { datasetNames, type Split } from "#datasets/index.ts";
+import type { Batch } from "#toolkit/batches/contract.ts";
 import type { Method, Parameters, SourceState } from "#toolkit/methods/contract.ts";
 import { methodNames, resolveMethod } from "#toolkit/methods/methods.ts";
 import type { T5Model } from "#toolkit/models/t5/index.ts";
@@ -15,12 +16,12 @@ import { listCheckpoints, loadCheckpoint, type Position, pruneCheckpoints, saveC
 import { ConfigError, configDifference, type RunConfig, type RunConfigInput, resolveConfig } from "./config.ts";
 import type { TrainEvent } from "./contract.ts";
 import { loadTasks, mixtureOf, type TaskData } from "./data.ts";
-import { type EnvironmentRecord, environmentDifference, recordEnvironment } from "./environment.ts";
+import { batchPlanOf, type EnvironmentRecord, environmentDifference, recordEnvironment } from "./environment.ts";
 import { TrainingError } from "./errors.ts";
 import { estimate, passSeconds } from "./estimate.ts";
 import { createPredictor, evaluate } from "./evaluate.ts";
 import { finishRun, selectionScore, writeDerived } from "./finish.ts";
-import { cutParts, paddingOf } from "./parts.ts";
+import { batchPlan, cutParts, paddingOf, splitParts } from "./parts.ts";
 import { type RunResult, readResult } from "./result.ts";
 import { logRows, openRunLog, readRunLog } from "./run-log.ts";
 import { loadSources } from "./sources.ts";
@@ -72,16 +73,32 @@ function claimFolder(config: RunConfig, environment: EnvironmentRecord): void {
     return;
   }
   const before = JSON.parse(readFileSync(configPath, "utf8")) as unknown;
+  const record = existsSync(environmentPath)
+    ? (JSON.parse(readFileSync(environmentPath, "utf8")) as EnvironmentRecord)
+    : null;
+  const plan = record === null ? 1 : batchPlanOf(record);
   const { run: _before, ...rest } = before as RunConfig;
   const { run: _now, ...now } = config; // a moved folder is the same run
-  const difference = configDifference(rest, now);
+  // The first plan had no choice of lengths: whether such a run can go on is not a question of configuration.
+  const difference = configDifference(plan === 1 ? { ...rest, lengths: now.lengths } : rest, now);
   if (difference.length > 0) {
     throw new TrainingError(
       `${config.run} was begun with another configuration (was → is):\n${difference.map((line) => `  ${line}`).join("\n")}\nTake the old values back to go on, or name a new run folder.`,
     );
   }
-  if (existsSync(environmentPath) && listCheckpoints(config.run).length > 0) {
-    const record = JSON.parse(readFileSync(environmentPath, "utf8")) as EnvironmentRecord;
+  const begun = listCheckpoints(config.run).length > 0;
+  if (plan !== batchPlan && finishedResult(config.run) === null) {
+    if (begun) {
+      throw new TrainingError(
+        `${config.run} was begun with version ${plan} of the plan of batches, and this is version ${batchPlan}: its remaining steps would hold other rows in other sub-batches, so it could not end as it would have. Finish it with the Bunsen that began it${record?.git ? ` (commit ${record.git.commit.slice(0, 10)})` : ""}, or name a new run folder.`,
+      );
+    }
+    // Nothing was trained yet: it begins anew.
+    writeJson(environmentPath, environment);
+    writeJson(configPath, config);
+    return;
+  }
+  if (record !== null && begun) {
     const changes = environmentDifference(record, environment);
     if (changes.length > 0) {
       throw new TrainingError(
@@ -218,20 +235,26 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
     position = checkpoint.position;
   }
 
-  const cut = {
-    maxRows: config.batchSize,
-    rowStep: engine.name === "wasm" ? 1 : Math.ceil(config.batchSize / 4),
-    cost: (rows: number, inputLength: number, labelLength: number): number =>
-      passSeconds(
-        model,
-        {
-          batchSize: rows,
-          encoderLength: promptLength + inputLength,
-          decoderLength: labelLength,
-          teacherPasses: work.teacherPasses,
-        },
-        engine.name,
-      ),
+  const compiles = engine.name !== "wasm";
+  const maxRows = config.batchSize;
+  const passesOf: Record<RunConfig["lengths"], (parts: readonly Batch[]) => Batch[]> = {
+    exact: (parts) => splitParts(parts, { maxRows, halves: compiles }),
+    merged: (parts) =>
+      cutParts(parts, {
+        maxRows,
+        rowStep: compiles ? Math.ceil(maxRows / 4) : 1,
+        cost: (rows, inputLength, labelLength) =>
+          passSeconds(
+            model,
+            {
+              batchSize: rows,
+              encoderLength: promptLength + inputLength,
+              decoderLength: labelLength,
+              teacherPasses: work.teacherPasses,
+            },
+            engine.name,
+          ),
+      }),
   };
   const comparedPrompt = teachers?.prompts.shape[1] ?? 0;
 
@@ -305,7 +328,7 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
           ]),
         );
         const rates = tf.tensor1d(Object.values(learningRates));
-        const passes = cutParts(parts, cut);
+        const passes = passesOf[config.lengths](parts);
         const key = (part: number): tf.Tensor => tf.tidy(() => random.foldIn(random.foldIn(baseKey, index), part));
         const out = await runStep(step, state, passes, key, rates, comparedPrompt);
         state = out.state;

@@ -1,7 +1,38 @@
-// How the rows of one step are cut into passes over the model: one sub-batch per input length, but where a pass of its
-// own would cost more than the padding that it saves. One update whatever the cut: the weights of parts are step.ts.
-// A pure function of the batch and of fixed costs, nothing measured, so a resumed run cuts alike.
+// How the rows of one step are cut into passes over the model: one sub-batch per input length (`exact`), or with lengths
+// put together where a pass of its own would cost more than the padding that it saves (`merged`). One update whatever the
+// cut: the weights of parts are step.ts. Pure functions of the batch and of fixed costs, so a resumed run cuts alike.
 import type { Batch } from "#toolkit/batches/contract.ts";
+
+/**
+ * Changes when the same configuration gives other batches or other passes, so that a run begun before is not gone on with
+ * as if its steps were the same. 1: lengths of each task's own, passes by cost.
+ */
+export const batchPlan = 2;
+
+export interface SplitOptions {
+  /** Rows of one pass at most: the configuration's batch size. */
+  readonly maxRows: number;
+  /**
+   * True where each shape is compiled: passes have `maxRows` rows, or half of it, a quarter and so on, since any number of
+   * rows would make any number of executables.
+   */
+  readonly halves: boolean;
+}
+
+/** One sub-batch per input length, each in as few passes as the sizes allow. No row is padded further. */
+export function splitParts(parts: readonly Batch[], { maxRows, halves }: SplitOptions): Batch[] {
+  return parts.flatMap((part) => {
+    const passes: Batch[] = [];
+    let size = maxRows;
+    for (let from = 0; from < part.batchSize; ) {
+      const left = part.batchSize - from;
+      while (size > left) size = halves ? Math.max(1, size >> 1) : left;
+      passes.push(slice(part, from, from + size));
+      from += size;
+    }
+    return passes;
+  });
+}
 
 export interface CutOptions {
   /** Rows of one pass at most: the configuration's batch size. */

@@ -1,4 +1,4 @@
-// A step cut into sub-batches: nothing lost, never dearer than one pass, and the same update as the whole.
+// A step cut into sub-batches, by length or by cost: nothing lost, no needless padding, and the same update as the whole.
 import { expect, test } from "vitest";
 import type { Batch } from "#toolkit/batches/contract.ts";
 import { resolveMethod } from "#toolkit/methods/methods.ts";
@@ -6,7 +6,7 @@ import { randomT5, type T5Model } from "#toolkit/models/t5/index.ts";
 import { adamw, type Named } from "#toolkit/nn/index.ts";
 import { keepTree, random, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { passSeconds } from "#toolkit/training/estimate.ts";
-import { type CutOptions, cutParts, mergeParts, paddingOf } from "#toolkit/training/parts.ts";
+import { type CutOptions, cutParts, mergeParts, paddingOf, splitParts } from "#toolkit/training/parts.ts";
 import { createStep, runStep } from "#toolkit/training/step.ts";
 
 /** Rows of true length 2..inputLength and label length 1..labelLength, from a small linear congruence. */
@@ -38,6 +38,38 @@ const costOf =
   (overhead: number): CutOptions["cost"] =>
   (rows, input) =>
     overhead + rows * input;
+
+test("exactly one sub-batch per length: no row is padded further, whatever its number of rows", () => {
+  expect(splitParts(parts, { maxRows: 16, halves: false })).toEqual(parts);
+  // Five rows are four and one, where a shape is an executable.
+  expect(shapes(splitParts(parts, { maxRows: 16, halves: true }))).toEqual(["4x6", "1x6", "2x9", "1x9", "8x20"]);
+  expect(shapes(splitParts(parts, { maxRows: 6, halves: true }))).toEqual([
+    "3x6",
+    "1x6",
+    "1x6",
+    "3x9",
+    "6x20",
+    "1x20",
+    "1x20",
+  ]);
+  expect(shapes(splitParts(parts, { maxRows: 3, halves: false }))).toEqual([
+    "3x6",
+    "2x6",
+    "3x9",
+    "3x20",
+    "3x20",
+    "2x20",
+  ]);
+  for (const maxRows of [1, 2, 3, 5, 6, 7, 12, 16, 32])
+    for (const halves of [true, false]) {
+      const passes = splitParts(parts, { maxRows, halves });
+      expect(allRows(passes)).toEqual(allRows(parts));
+      expect(paddingOf(passes)).toBe(paddingOf(parts));
+      expect(Math.max(...passes.map((part) => part.batchSize))).toBeLessThanOrEqual(maxRows);
+      if (halves)
+        expect(new Set(passes.map((part) => part.batchSize)).size).toBeLessThanOrEqual(Math.log2(maxRows) + 1);
+    }
+});
 
 test("where a pass costs nothing of its own, every length is a pass", () => {
   expect(shapes(cutParts(parts, { maxRows: 16, rowStep: 1, cost: costOf(0) }))).toEqual(["5x6", "3x9", "8x20"]);
@@ -164,7 +196,11 @@ test("sub-batches give the loss, its parts and the update of the whole, teachers
     return { numbers: ["loss", "lm", "logits", "hidden"].map(value), norm: value("norm") };
   };
   const whole = await run([mergeParts(parts)]);
-  for (const cut of [parts, cutParts(parts, { maxRows: 4, rowStep: 1, cost: costOf(1) })]) {
+  for (const cut of [
+    parts,
+    splitParts(parts, { maxRows: 16, halves: true }),
+    cutParts(parts, { maxRows: 4, rowStep: 1, cost: costOf(1) }),
+  ]) {
     const { numbers, norm } = await run(cut);
     for (const [index, value] of numbers.entries()) expect(value / whole.numbers[index]!).toBeCloseTo(1, 4);
     expect(norm / whole.norm).toBeCloseTo(1, 4);
