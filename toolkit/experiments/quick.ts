@@ -34,12 +34,15 @@ export const quickModel: PretrainOptions["model"] = {
 
 export const quickPretraining: Omit<PretrainOptions, "folder" | "texts"> = {
   model: quickModel,
-  pieces: 6000,
-  steps: 2000,
+  pieces: 3000,
+  steps: 6000,
   batchSize: 32,
-  inputLength: 64,
-  labelLength: 24,
-  learningRate: 3e-3,
+  inputLength: 40,
+  labelLength: 32,
+  learningRate: 2e-3,
+  embeddingRate: 60,
+  prefixShare: 0.5,
+  spanChance: 0.15,
   seed: 1,
 };
 

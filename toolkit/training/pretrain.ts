@@ -1,5 +1,6 @@
-// Pretrains a small T5 from text: a unigram vocabulary, then span corruption (Raffel et al. 2020, section 3.1.4) and
-// nothing task-specific. For studies where no pretrained weights are at hand; it is resumable and its folder is a model
+// Pretrains a small T5 from text: a unigram vocabulary, then span corruption (Raffel et al. 2020, section 3.1.4), with a
+// share of prefix language modelling (what Lester et al. 2021, section 3.1, adapt T5 with: a frozen model that has only
+// ever written sentinels is hard to prompt), and nothing task-specific. For studies where no pretrained weights are at hand; it is resumable and its folder is a model
 // folder. The toy backbone of the mini benchmark has a script of its own (datasets/mini/backbone).
 import { existsSync, mkdirSync, readFileSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -27,6 +28,16 @@ export interface PretrainOptions {
   readonly inputLength: number;
   readonly labelLength: number;
   readonly learningRate: number;
+  /**
+   * The embedding's learning rate as a multiple of the others'. T5 draws embeddings at a deviation of 1, about 20 times
+   * the other weights', and Adafactor, which it was trained with, scales each step by a tensor's size; AdamW does not.
+   * Default 1.
+   */
+  readonly embeddingRate?: number;
+  /** Share of rows that are a text's end to be told from its beginning; the others are span corruption. Default 0. */
+  readonly prefixShare?: number;
+  /** Chance that a span to hide begins at a token: 0.075, the default, hides 15 % of the tokens. */
+  readonly spanChance?: number;
   readonly seed: number;
   readonly checkpointEvery?: number;
 }
@@ -57,6 +68,7 @@ function makeTokenizer(options: PretrainOptions): void {
 /** A model folder made of text; yields each step. A finished folder yields nothing. */
 export async function* pretrain(options: PretrainOptions): AsyncGenerator<PretrainEvent> {
   const { folder, texts, steps, batchSize, inputLength, labelLength, seed } = options;
+  const { embeddingRate = 1, prefixShare = 0, spanChance = 0.075 } = options;
   if (texts.length === 0) throw new RangeError("no text to pretrain on");
   mkdirSync(folder, { recursive: true });
   const { texts: _texts, folder: _folder, checkpointEvery = 250, ...settings } = options;
@@ -79,23 +91,35 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<Pretra
   const model = randomT5({ ...options.model, vocabSize }, { seed, tied: true });
   const rows = tokenizer.encodeBatch(texts, { addSpecialTokens: false });
 
-  /** Consecutive texts joined from a random place until the input is full: what the batch of a step is, is a pure function of the step. */
-  const window = (stream: Draw): number[] => {
+  /** Consecutive texts joined from a random place until there are `wanted` tokens. */
+  const window = (stream: Draw, wanted: number): number[] => {
     const ids: number[] = [];
-    // The target needs room for the spans, the input for </s>; a seventh of the tokens is hidden.
-    const wanted = Math.min(inputLength - 1, Math.floor((labelLength - 2) * 4));
     for (let at = stream.below(texts.length); ids.length < wanted; at = (at + 1) % texts.length) {
       ids.push(...rows.tokens.subarray(rows.offsets[at], rows.offsets[at + 1]));
     }
     return ids.slice(0, wanted);
   };
+  /** Tokens of which spans are hidden: a span adds a sentinel to its 2.5 tokens on average, </s> ends both sides. */
+  const spansWindow = Math.floor(
+    Math.min((inputLength - 1) / (1 - 1.2 * spanChance), (labelLength - 1) / (3.5 * spanChance)),
+  );
+  const pairOf = (stream: Draw): [number[], number[]] => {
+    if (stream.chance(prefixShare)) {
+      const ids = window(stream, Math.min(inputLength + labelLength - 2, 2 * labelLength));
+      const cut = Math.max(ids.length - labelLength + 1, (ids.length >> 2) + stream.below(ids.length >> 1));
+      return [ids.slice(0, cut), ids.slice(cut)];
+    }
+    const maxSpans = options.sentinels ?? 100;
+    return corruptSpans(window(stream, spansWindow), stream, sentinel, { chance: spanChance, maxSpans });
+  };
+  // What the batch of a step is, is a pure function of the step.
   const batchOf = (step: number): Batch => {
     const stream = draw(seed, "pretraining", String(step));
     const inputIds = new Int32Array(batchSize * inputLength);
     const attentionMask = new Int32Array(batchSize * inputLength);
     const labels = new Int32Array(batchSize * labelLength).fill(-100);
     for (let row = 0; row < batchSize; row++) {
-      const [input, target] = corruptSpans(window(stream), stream, sentinel);
+      const [input, target] = pairOf(stream);
       const source = [...input.slice(0, inputLength - 1), tokenizer.endId];
       inputIds.set(source, row * inputLength);
       attentionMask.fill(1, row * inputLength, row * inputLength + source.length);
@@ -128,7 +152,9 @@ export async function* pretrain(options: PretrainOptions): AsyncGenerator<Pretra
         current.weights,
       );
       const { gradients } = clipByGlobalNorm(grads, 1);
-      const updated = optimizer.update(gradients, current.slots, current.weights, () => rate);
+      const updated = optimizer.update(gradients, current.slots, current.weights, (name) =>
+        name === "shared.weight" ? tf.mul(rate, embeddingRate) : rate,
+      );
       return { state: { weights: updated.parameters, slots: updated.state }, loss: value };
     },
     { name: "pretraining step", donate: [0] },

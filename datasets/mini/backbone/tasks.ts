@@ -44,19 +44,20 @@ const maxWords = 44;
 const symbols: readonly string[] = [..."0123456789", ..."0123456789", ..."abcdefghijklmnopqrstuvwxyz"];
 
 /**
- * T5's span corruption (Raffel et al. 2020, section 3.1.4): 15 % of the tokens in spans of three on average become
- * sentinels; the target names each sentinel and what it hides.
+ * T5's span corruption (Raffel et al. 2020, section 3.1.4): spans of 1 to 4 tokens, begun at `chance` of the places
+ * (0.075: about 15 % of the tokens are hidden), become sentinels; the target names each sentinel and what it hides.
  */
 export function corruptSpans(
   ids: readonly number[],
   stream: Draw,
   sentinel: (index: number) => number,
+  { chance = 0.075, maxSpans = 8 }: { readonly chance?: number; readonly maxSpans?: number } = {},
 ): [number[], number[]] {
   const input: number[] = [];
   const target: number[] = [];
   let spans = 0;
   for (let i = 0; i < ids.length; ) {
-    if (spans < 8 && stream.chance(0.075)) {
+    if (spans < maxSpans && stream.chance(chance)) {
       const length = 1 + stream.below(4);
       input.push(sentinel(spans));
       target.push(sentinel(spans), ...ids.slice(i, i + length));
