@@ -16,6 +16,8 @@ export interface Case {
   readonly run: (...inputs: T[]) => T | T[];
   /** Which inputs have a gradient to check against finite differences. */
   readonly gradient?: readonly number[];
+  /** The kernels of its gradient have no lowering: T5 and CLIP need none of them, and a compiled function says so. */
+  readonly gradientIsEagerOnly?: true;
   /** Relative tolerance where functions of the engines differ by more than rounding. */
   readonly tolerance?: number;
 }
@@ -222,6 +224,21 @@ const arithmetic: Case[] = [
     inputs: [ints([7, -7, 7, -7, 6, -6]), ints([3, 3, -3, -3, 3, -3])],
     run: (a, b) => [tf.mod(a!, b!), tf.floorDiv(a!, b!)],
   },
+  {
+    name: "mod gradient",
+    inputs: [
+      { values: [5.3, -2.6, 3.4, -0.7], shape: [4], dtype: "float32" },
+      { values: [2, 1.1, 0.9, 3], shape: [4], dtype: "float32" },
+    ],
+    run: (a, b) => tf.mod(a!, b!),
+    gradient: [0, 1],
+  },
+  {
+    name: "floor, ceil, round, sign and step are flat",
+    inputs: [{ values: [-1.3, -0.2, 0.3, 1.7], shape: [4], dtype: "float32" }],
+    run: (x) => [tf.floor(x!), tf.ceil(x!), tf.round(x!), tf.sign(x!), tf.step(x!), tf.zerosLike(x!), tf.onesLike(x!)],
+    gradient: [0],
+  },
   ...compare("equal", tf.equal),
   ...compare("notEqual", tf.notEqual),
   ...compare("less", tf.less),
@@ -308,6 +325,7 @@ const moved: Case[] = [
     inputs: [f([2, 3], 1)],
     run: (x) => [tf.expandDims(x!, 1), tf.expandDims(x!, -1), tf.squeeze(tf.expandDims(x!, 0))],
   },
+  { name: "expandDims gradient", inputs: [f([2, 3], 1)], run: (x) => tf.expandDims(x!, 1), gradient: [0] },
   { name: "transpose", inputs: [f([2, 3, 4], 1)], run: (x) => [tf.transpose(x!), tf.transpose(x!, [1, 0, 2])] },
   { name: "transpose gradient", inputs: [f([2, 3], 1)], run: (x) => tf.transpose(x!), gradient: [0] },
   { name: "tile", inputs: [f([2, 3], 1)], run: (x) => tf.tile(x!, [2, 3]), gradient: [0] },
@@ -371,6 +389,8 @@ const moved: Case[] = [
   { name: "stack", inputs: [f([2, 3], 1), f([2, 3], 2)], run: (...xs) => [tf.stack(xs, 1), tf.stack(xs, -1)] },
   { name: "stack gradient", inputs: [f([2, 3], 1), f([2, 3], 2)], run: (...xs) => tf.stack(xs, 1), gradient: [0, 1] },
   { name: "unstack", inputs: [f([2, 3], 1)], run: (x) => tf.unstack(x!, 1) },
+  { name: "unstack gradient", inputs: [f([2, 3], 1)], run: (x) => tf.unstack(x!, 1), gradient: [0] },
+  { name: "split gradient", inputs: [f([2, 6], 1)], run: (x) => tf.split(x!, [1, 3, 2], 1), gradient: [0] },
   { name: "split", inputs: [f([2, 6], 1)], run: (x) => [...tf.split(x!, 3, 1), ...tf.split(x!, [1, -1, 2], 1)] },
   {
     name: "fill, zeros, ones, eye, range, linspace",
@@ -511,14 +531,30 @@ const multiplied: Case[] = [
     gradient: [0, 1],
   },
   {
+    name: "conv2dTranspose",
+    inputs: [f([1, 3, 3, 2], 1), f([2, 2, 3, 2], 2)],
+    run: (x, w) => tf.conv2dTranspose(x as tf.Tensor4D, w as tf.Tensor4D, [1, 6, 6, 3], 2, "same"),
+    gradient: [0, 1],
+  },
+  {
     name: "depthwiseConv2d",
     inputs: [f([1, 4, 4, 2], 1), f([2, 2, 2, 1], 2)],
     run: (x, w) => tf.depthwiseConv2d(x as tf.Tensor4D, w as tf.Tensor4D, 1, "valid"),
+    gradient: [0, 1],
+    gradientIsEagerOnly: true,
   },
   {
     name: "pools",
     inputs: [f([1, 4, 5, 2], 1)],
     run: (x) => [tf.maxPool(x as tf.Tensor4D, 2, 2, "valid"), tf.avgPool(x as tf.Tensor4D, 3, 2, "same")],
+  },
+  {
+    // Without padding: at padded edges tfjs's cpu backend, which lends wasm this kernel, divides by the whole window.
+    name: "pools without padding",
+    inputs: [f([1, 4, 5, 2], 1)],
+    run: (x) => [tf.maxPool(x as tf.Tensor4D, 2, 2, "valid"), tf.avgPool(x as tf.Tensor4D, 3, 1, "valid")],
+    gradient: [0],
+    gradientIsEagerOnly: true,
   },
 ];
 
