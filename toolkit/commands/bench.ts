@@ -107,9 +107,13 @@ function weightsOf(shape: string, precision: Precision, dropout: number): T5Mode
   const config = parseT5Config({ model_type: "t5", ...shapes[shape], dropout_rate: dropout });
   const weights = new Map<string, tf.Tensor>();
   let state = 1;
-  for (const [name, dimensions] of t5Shapes(config)) {
-    const size = dimensions.reduce((product, dimension) => product * dimension, 1);
-    const values = new Float32Array(size);
+  const entries = [...t5Shapes(config)];
+  const sizeOf = (dimensions: readonly number[]): number => dimensions.reduce((product, size) => product * size, 1);
+  // One array for all: garbage of a model's size would count as the step's memory.
+  const whole = new Float32Array(Math.max(...entries.map(([, dimensions]) => sizeOf(dimensions))));
+  for (const [name, dimensions] of entries) {
+    const size = sizeOf(dimensions);
+    const values = whole.subarray(0, size);
     const scale = name === "shared.weight" ? 1 : 2 * (dimensions[1] ?? 1) ** -0.5;
     for (let i = 0; i < size; i++) {
       state = (Math.imul(state, 1664525) + 1013904223) | 0;
@@ -118,7 +122,7 @@ function weightsOf(shape: string, precision: Precision, dropout: number): T5Mode
     weights.set(
       name,
       tf.keep(
-        tensorFromBytes(new Uint8Array(values.buffer), "F32", dimensions, {
+        tensorFromBytes(new Uint8Array(values.buffer, 0, values.byteLength), "F32", dimensions, {
           store: precision === "bf16" ? "bf16" : "f32",
         }),
       ),

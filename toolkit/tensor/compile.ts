@@ -20,6 +20,8 @@ export interface Executable {
 export interface Device {
   /** Whether a tensor rests on the device as bf16. */
   isNarrow(tensor: tf.Tensor): boolean;
+  /** Whether it is a processor, which computes products with several batch dimensions in f32 only. */
+  readonly wideBatches: boolean;
   /** `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call. */
   prepare(program: Program, name: string, donated: readonly number[]): Promise<Executable>;
 }
@@ -49,6 +51,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       name,
       precision: options.precision ?? "f32",
       isNarrow: (tensor) => device.isNarrow(tensor),
+      wideBatches: device.wideBatches,
     });
     const constants = new Map<Source, tf.Tensor>();
     for (const source of traced.sources) {

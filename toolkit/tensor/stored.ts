@@ -82,10 +82,9 @@ export function decodeStored(bytes: Uint8Array, stored: StoredType): Float32Arra
   }
 }
 
-/** float32 → bfloat16 bits, rounded to nearest even; NaN stays NaN. */
-export function toBfloat16(values: Float32Array): Uint16Array {
+/** float32 → bfloat16 bits, rounded to nearest even; NaN stays NaN. Written to `out`, which is returned. */
+export function toBfloat16(values: Float32Array, out: Uint16Array = new Uint16Array(values.length)): Uint16Array {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  const out = new Uint16Array(values.length);
   for (let i = 0; i < words.length; i++) {
     const word = words[i]!;
     const notANumber = (word & 0x7fffffff) > 0x7f800000;

@@ -165,6 +165,8 @@ export interface TraceOptions {
   readonly precision: Precision;
   /** Whether a tensor rests on the device as bf16. */
   readonly isNarrow: (tensor: tf.Tensor) => boolean;
+  /** See `BuilderOptions`. */
+  readonly wideBatches?: boolean;
 }
 
 /**
@@ -183,7 +185,7 @@ export function trace<Args extends readonly TensorTree[], Out extends TensorTree
   register();
   const engine = tf.engine();
   const previous = tf.getBackend();
-  const builder = new Builder(options.precision);
+  const builder = new Builder(options.precision, { wideBatches: options.wideBatches ?? false });
   const current: Recording = {
     builder,
     sources: [],

@@ -96,6 +96,16 @@ describe("tracing", () => {
     );
     expect(backward.program.text.match(/dot_general/g)).toHaveLength(1);
   });
+  it("keeps products with several batch dimensions wide where the device would widen them again", () => {
+    const product = (wideBatches: boolean, batch: number[]): string => {
+      const [x, y] = [tf.zeros([...batch, 2, 3]), tf.zeros([...batch, 3, 4])];
+      const multiply = (a: tf.Tensor, b: tf.Tensor): tf.Tensor[] => [tf.matMul(a, b)];
+      return trace(multiply, [x, y], { ...options, precision: "bf16", wideBatches }).program.text;
+    };
+    expect(product(true, [5, 6])).not.toContain("bf16");
+    expect(product(false, [5, 6])).toContain("bf16");
+    expect(product(true, [5])).toContain("bf16");
+  });
   it("narrows the operands of dots in bf16 and nothing else", () => {
     const { program } = trace((x: tf.Tensor) => [tf.exp(tf.matMul(x, x))], [tf.zeros([2, 2])], {
       ...options,

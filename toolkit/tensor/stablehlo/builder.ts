@@ -72,8 +72,19 @@ interface Row {
   readonly index: number;
 }
 
+export interface BuilderOptions {
+  /**
+   * Products with two or more batch dimensions stay f32 under `bf16`: XLA widens those on a CPU, so that narrowing them
+   * would only round, and keep each value of an attention twice.
+   */
+  readonly wideBatches?: boolean;
+  /** Keeps the names of a region's builder apart from those around it. */
+  readonly prefix?: string;
+}
+
 export class Builder {
   readonly precision: Precision;
+  readonly #wideBatches: boolean;
   readonly #prefix: string;
   readonly #groups = new Map<string, Group>();
   readonly #groupOf = new Map<string, string>();
@@ -87,10 +98,10 @@ export class Builder {
   readonly #numbers: Value[] = [];
   #next = 0;
 
-  /** `prefix` keeps the names of a region's builder apart from those around it. */
-  constructor(precision: Precision = "f32", prefix = "%") {
+  constructor(precision: Precision = "f32", options: BuilderOptions = {}) {
     this.precision = precision;
-    this.#prefix = prefix;
+    this.#wideBatches = options.wideBatches ?? false;
+    this.#prefix = options.prefix ?? "%";
   }
 
   argument(shape: readonly number[], element: Element): Value {
@@ -268,7 +279,7 @@ export class Builder {
     inputs: readonly Value[],
     row: (b: Builder, index: Value, inputs: readonly Value[]) => Value,
   ): Value {
-    const b = new Builder(this.precision, `%loop${this.#next++}_`);
+    const b = new Builder(this.precision, { wideBatches: this.#wideBatches, prefix: `%loop${this.#next++}_` });
     const whole = { shape: [count, ...shape], element };
     const [index, ...carried] = [{ shape: [], element: "i32" as const }, ...inputs, whole].map((value) =>
       b.argument(value.shape, value.element),
@@ -593,7 +604,7 @@ export class Builder {
   ): Value {
     const [batchA, batchB] = options.batch ?? [[], []];
     const [contractA, contractB] = options.contract;
-    const narrow = this.precision === "bf16" && a.element !== "i32";
+    const narrow = this.precision === "bf16" && a.element !== "i32" && !(this.#wideBatches && batchA.length > 1);
     const [left, right] = narrow ? [this.convert(a, "bf16"), this.convert(b, "bf16")] : [a, b];
     const free = (value: Value, batch: readonly number[], contract: readonly number[]): number[] =>
       value.shape.filter((_, index) => !batch.includes(index) && !contract.includes(index));

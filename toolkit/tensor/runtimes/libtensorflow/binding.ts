@@ -46,6 +46,8 @@ export interface Binding {
   ): TensorMetadata[];
   /** A tensor of raw bytes: one copy, from wherever the view points (a mapped file) to the library's memory. */
   createFromBytes(shape: readonly number[], dtype: number, bytes: Uint8Array): number;
+  /** A tensor whose bytes are written in place: nothing of its size lies in JavaScript's memory meanwhile. */
+  createInPlace(shape: readonly number[], dtype: number, byteLength: number, fill: (bytes: Uint8Array) => void): number;
   /** Takes over a handle that the C API returned. */
   adopt(handle: Handle): TensorMetadata;
   handle(id: number): Handle;
@@ -127,6 +129,8 @@ export function createBinding(tensorflow: Tensorflow): Binding {
     createFromBytes(shape, dtype, bytes) {
       return allocate(shape, dtype, bytes.byteLength, (data) => data.set(bytes));
     },
+
+    createInPlace: allocate,
 
     deleteTensor(id) {
       c.TFE_DeleteTensorHandle(entry(id).handle);

@@ -52,6 +52,7 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
   };
   const device = {
     isNarrow,
+    wideBatches: !gpu,
     prepare: async (program: Parameters<typeof prepareXla>[2], name: string) =>
       prepareXla(
         tensorflow,
@@ -81,9 +82,12 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
       const dtype = storedDtype[stored];
       const narrow = store === "bf16" && dtype === "float32";
       if (narrow) {
-        const halves =
-          stored === "BF16" ? bytes : new Uint8Array(toBfloat16(decodeStored(bytes, stored) as Float32Array).buffer);
-        return make(binding.createFromBytes(shape, types.bfloat16, halves), shape, dtype);
+        if (stored === "BF16") return make(binding.createFromBytes(shape, types.bfloat16, bytes), shape, dtype);
+        const values = decodeStored(bytes, stored) as Float32Array;
+        const id = binding.createInPlace(shape, types.bfloat16, 2 * values.length, (data) =>
+          toBfloat16(values, new Uint16Array(data.buffer, data.byteOffset, values.length)),
+        );
+        return make(id, shape, dtype);
       }
       const values = decodeStored(bytes, stored);
       return make(
