@@ -92,14 +92,14 @@ export function interruptCell(state: CellState): void {
   for (const reject of awaits) reject(new InterruptedError());
 }
 
-/** Runs user code in a cell's name so that SIGINT stops it. What it throws comes through, but for the stop itself, which ends the cell. */
-export function enterCell(state: CellState | undefined, f: () => void): void {
+/** Runs user code in a cell's name so that SIGINT stops it. What it throws comes through, but for the stop itself, which ends the cell. `drain` as in `guard`. */
+export function enterCell(state: CellState | undefined, f: () => void, drain = true): void {
   if (isGuarded()) {
     f();
     return;
   }
   try {
-    guard(f);
+    guard(f, drain);
   } catch (error) {
     if (!(error instanceof Interruption)) throw error;
     if (state === undefined || state.ended) onStrayStop(state);

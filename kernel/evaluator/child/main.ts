@@ -5,6 +5,7 @@ import vm from "node:vm";
 import { COMMAND_DESCRIPTOR, type Command, decodeCommand, endMark, FrameDecoder, type FrameResult } from "../frames.ts";
 import type { CellRequest } from "../port.ts";
 import { transformCell } from "../transform.ts";
+import { installCallbacks } from "./callbacks.ts";
 import {
   asCell,
   beginCell,
@@ -30,7 +31,6 @@ import { installModules } from "./modules.ts";
 import { installScriptRuntime, transformContext } from "./script-runtime.ts";
 import { holdSigint } from "./sigint-hold.ts";
 import { installStreams } from "./streams.ts";
-import { installTimers } from "./timers.ts";
 
 const later = setTimeout;
 const [cwd = process.cwd(), nonce = ""] = process.argv.slice(2);
@@ -289,7 +289,7 @@ setStrayStop((state) => {
 });
 
 installStreams();
-installTimers();
+installCallbacks();
 installModules(cwd);
 installKernelRuntime(cwd);
 installScriptRuntime();

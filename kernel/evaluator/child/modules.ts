@@ -5,9 +5,13 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { forgetChanged, neverReload } from "./reload.ts";
+import { CALLBACK_MODULES } from "./callbacks.ts";
+import { isGuarded } from "./guard.ts";
+import { forgetChanged, forgetModule, isLocal, neverReload } from "./reload.ts";
 
 let folder: string = process.cwd();
+
+const require = createRequire(import.meta.url);
 
 /** The root of this project's own package. */
 const HOME: string = resolve(import.meta.dirname, "../../..");
@@ -104,13 +108,41 @@ function wantedBy(error: unknown): { readonly name: string; readonly from: strin
   return { name: specifier, from: typeof referrer === "string" && referrer !== "" ? dirname(referrer) : folder };
 }
 
+/** The local module whose code runs now; still there afterwards where an interrupt stopped it. */
+let evaluating: string | null = null;
+
+/**
+ * Runs a local module's code now, inside the guard that the caller runs in, so that a loop in it can be interrupted: `import` would run
+ * it from the event loop. One that awaits at its top cannot be loaded so; `import` goes on with it.
+ */
+function evaluateGuarded(path: string): void {
+  if (evaluating !== null) forgetModule(evaluating);
+  evaluating = path;
+  try {
+    require(path);
+  } catch (error) {
+    if (!/require\(\) async module/.test(String(error))) throw error;
+  } finally {
+    evaluating = null;
+  }
+}
+
 /** `import()` of a cell. Local modules that have changed on disk are loaded anew. */
 export async function importModule(name: unknown, options?: ImportCallOptions): Promise<Record<string, unknown>> {
   const path = resolveModule(String(name));
   // The project's own packages hold state (a tensor engine); a second copy would not share it.
   if (!OWN.test(String(name))) forgetChanged(path);
-  const load = async (): Promise<Record<string, unknown>> =>
-    options === undefined ? await import(path) : await import(path, options);
+  const load = async (): Promise<Record<string, unknown>> => {
+    if (options !== undefined) return await import(path, options);
+    const builtIn = path.startsWith("node:") ? path : `node:${path}`;
+    if (CALLBACK_MODULES.includes(builtIn)) {
+      // The kernel's own imports came first: the module's names are those of before, its object is not.
+      const functions = require(builtIn) as Record<string, unknown>;
+      return { ...(await import(builtIn)), ...functions, default: functions };
+    }
+    if (isGuarded() && isLocal(path)) evaluateGuarded(path);
+    return await import(path);
+  };
   try {
     return await load();
   } catch (error) {
@@ -129,7 +161,7 @@ export function installModules(cwd: string): void {
   folder = cwd;
   neverReload((name) => OWN.test(name));
   const file = join(cwd, "notebook.ts");
-  const require = createRequire(file);
+  const requireHere = createRequire(file);
   Object.assign(importMeta, {
     dir: cwd,
     dirname: cwd,
@@ -139,7 +171,7 @@ export function installModules(cwd: string): void {
     url: pathToFileURL(file).href,
     main: false,
     env: process.env,
-    require,
+    require: requireHere,
     resolve: (name: string): string => {
       const path = resolveModule(name);
       return /^(?:node|bun):/.test(path) ? path : pathToFileURL(path).href;
@@ -148,7 +180,7 @@ export function installModules(cwd: string): void {
       parent === undefined ? resolveModule(name) : Bun.resolveSync(name, dirname(parent)),
   });
   for (const [name, value] of [
-    ["require", require],
+    ["require", requireHere],
     ["__dirname", cwd],
     ["__filename", file],
   ] as const) {
@@ -178,7 +210,7 @@ const SYNCHRONOUS: ReadonlySet<string> = new Set(["@tensorflow/tfjs-core"]);
 
 function requireOwn(name: string): { exports: Record<string, unknown>; loader: "object" } {
   return {
-    exports: createRequire(import.meta.url)(Bun.resolveSync(name, HOME)) as Record<string, unknown>,
+    exports: require(Bun.resolveSync(name, HOME)) as Record<string, unknown>,
     loader: "object",
   };
 }

@@ -32,8 +32,15 @@ export function neverReload(test: (name: string) => boolean): void {
   isOwn = test;
 }
 
-function isLocal(path: string): boolean {
+/** A script of the user's own, not of a package. */
+export function isLocal(path: string): boolean {
   return path.startsWith("/") && !path.includes("/node_modules/") && !path.startsWith(`${HOME}/kernel/`);
+}
+
+/** Takes a file, and what it imports of local ones, out of the module cache: its code was stopped half-way. */
+export function forgetModule(path: string): void {
+  delete cache[path];
+  for (const next of modules.get(path)?.imports ?? []) if (cache[next] !== undefined) forgetModule(next);
 }
 
 function stampOf(path: string): string {

@@ -13,6 +13,8 @@ const STEP_MS = 200;
 // User code may replace globals.
 const later = setTimeout;
 const Thread = Worker;
+const onMessage = Object.getOwnPropertyDescriptor(Worker.prototype, "onmessage")?.set;
+const onError = Object.getOwnPropertyDescriptor(Worker.prototype, "onerror")?.set;
 const listeners = {
   on: process.on.bind(process),
   off: process.off.bind(process),
@@ -33,17 +35,17 @@ export function holdSigint(listener: () => void): void {
 function start(): void {
   try {
     const thread = new Thread(new URL("./sigint-thread.ts", import.meta.url).href, { smol: true, ref: false });
-    thread.onerror = (event): void => event.preventDefault();
+    onError?.call(thread, (event: ErrorEvent): void => event.preventDefault());
     // It tells that it has loaded; the rest is done while this thread stands still, outside any guarded call: the engine counts
     // its callers, and so no call begins or ends while the thread's own does.
-    thread.onmessage = (): void => {
+    onMessage?.call(thread, (): void => {
       const state = new Int32Array(new SharedArrayBuffer(4));
       thread.postMessage(state.buffer);
       Atomics.wait(state, 0, HoldState.asked, STEP_MS);
       if (Atomics.compareExchange(state, 0, HoldState.asked, HoldState.cancelled) === HoldState.asked)
         thread.terminate();
       else Atomics.wait(state, 0, HoldState.entering, STEP_MS);
-    };
+    });
   } catch {
     // No thread to be had: nothing else depends on it.
   }

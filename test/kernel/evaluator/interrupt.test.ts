@@ -1,5 +1,7 @@
 // Stopping what runs: within 100 ms, with state kept; and what happens to work that cannot be stopped.
 
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Harness, type Ran, start } from "./harness.ts";
 
@@ -48,6 +50,24 @@ describe("an interrupt stops, and keeps all state after,", () => {
     "a loop in a timer's callback that the cell waits for":
       "await new Promise(() => setTimeout(() => { GO; while (true) turns++ }, 1))",
     "a loop in a promise's callback": "await Bun.sleep(1).then(() => { GO; while (true) turns++ })",
+    "a loop in a timer of `node:timers`":
+      "const timers = await import('node:timers'); await new Promise(() => timers.setTimeout(() => { GO; while (true) turns++ }, 1))",
+    "a loop after a sleep of `node:timers/promises`":
+      "const sleeps = await import('node:timers/promises'); await sleeps.setTimeout(1); GO; while (true) turns++",
+    "a loop in a file's callback":
+      "import { readFile } from 'node:fs'; await new Promise(() => readFile('/etc/hostname', () => { GO; while (true) turns++ }))",
+    "a loop in an event emitter's listener":
+      "import { createServer, connect } from 'node:net'; await new Promise(() => { const tcp = createServer(() => { GO; while (true) turns++ }).listen(0, '127.0.0.1', () => connect(tcp.address().port, '127.0.0.1')) })",
+    "a loop in a handler of Bun.serve":
+      "const web = Bun.serve({ port: 0, fetch() { GO; while (true) turns++ } }); await fetch(web.url)",
+    "a loop in a route of Bun.serve":
+      "const routed = Bun.serve({ port: 0, routes: { '/': { GET: () => { GO; while (true) turns++ } } } }); await fetch(routed.url)",
+    "a loop in a handler of Bun.listen":
+      "const raw = Bun.listen({ port: 0, hostname: '127.0.0.1', socket: { open() { GO; while (true) turns++ }, data() {} } }); await Bun.connect({ port: raw.port, hostname: '127.0.0.1', socket: { data() {} } }); await new Promise(() => {})",
+    "a loop in a message's listener":
+      "const { port1, port2 } = new MessageChannel(); port1.onmessage = () => { GO; while (true) turns++ }; port2.postMessage(1); await new Promise(() => {})",
+    "a loop in an event listener":
+      "AbortSignal.timeout(1).addEventListener('abort', () => { GO; while (true) turns++ }); await new Promise(() => {})",
     "a loop in an array method": "[1].forEach(() => { while (true) turns++ })",
     "a loop in a getter of the result": "({ get [Symbol.for('Jupyter.display')]() { while (true) turns++ } })",
     "a synchronous child process": "Bun.spawnSync(['sleep', '60'])",
@@ -65,6 +85,39 @@ describe("an interrupt stops, and keeps all state after,", () => {
       expect(kernel.log).toEqual([]);
     });
   }
+});
+
+test("an interrupt stops the code of a module that a cell imports; the next import runs it anew", async () => {
+  writeFileSync(
+    join(kernel.cwd, "endless.ts"),
+    "process.stdout.write('imported'); export const value = 1;\nif (!(globalThis as any).calm) for (;;) ;",
+  );
+  const running = kernel.run("const { value: endless } = await import('./endless.ts'); endless");
+  await kernel.until((output) => output.type === "stream" && output.text.includes("imported"));
+  await kernel.evaluator.interrupt();
+  expect((await running).result).toMatchObject({ ename: "InterruptedError" });
+  const again = await kernel.run("globalThis.calm = true; (await import('./endless.ts')).value");
+  expect(again.value, again.traceback).toBe("1");
+});
+
+test("a module that awaits at its top is imported once, whole", async () => {
+  writeFileSync(
+    join(kernel.cwd, "awaits.ts"),
+    "globalThis.timesRun = (globalThis.timesRun ?? 0) + 1; await Bun.sleep(1); export const after = 7;",
+  );
+  expect((await kernel.run("import { after } from './awaits.ts'; [after, timesRun].join()")).value).toBe("'7,1'");
+});
+
+test("listeners that were added can be removed, and are what they were", async () => {
+  const ran = await kernel.run(`let calls = 0;
+const listener = () => calls++, events = new EventTarget();
+events.addEventListener('x', listener); events.dispatchEvent(new Event('x'));
+events.removeEventListener('x', listener); events.dispatchEvent(new Event('x'));
+const channel = new MessageChannel(); channel.port1.onmessage = listener;
+const same = channel.port1.onmessage === listener;
+channel.port1.onmessage = null; channel.port1.close();
+[calls, same].join()`);
+  expect(ran.value, ran.traceback).toBe("'1,true'");
 });
 
 test("an interrupt leaves the processes alone that earlier cells have started", async () => {
