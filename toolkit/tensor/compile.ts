@@ -11,8 +11,8 @@ import { disposeTree, treeLeaves, treeSignature, treeWithLeaves } from "./trees.
 export interface Executable {
   /** Runs it. Tensors in, tensors out, both on the device. */
   call(inputs: readonly tf.Tensor[]): Promise<tf.Tensor[]>;
-  /** Milliseconds spent compiling so far. */
-  readonly compileMs: number;
+  /** Milliseconds that compiling took; null as long as it has not been compiled. */
+  readonly compileMs: number | null;
   dispose(): void;
 }
 
@@ -100,10 +100,10 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
   return Object.defineProperties(compiled, {
     stats: {
       get: (): CompileStats => ({
-        executables: ready.length,
+        executables: ready.filter(({ executable }) => executable.compileMs !== null).length,
         calls,
         traceMs,
-        compileMs: ready.reduce((sum, { executable }) => sum + executable.compileMs, 0),
+        compileMs: ready.reduce((sum, { executable }) => sum + (executable.compileMs ?? 0), 0),
         flops: ready.at(-1)?.traced.program.flops ?? 0,
       }),
     },

@@ -28,9 +28,11 @@ export interface CompileOptions {
 }
 
 export interface CompileStats {
+  /** Signatures compiled so far. */
   readonly executables: number;
   readonly calls: number;
   readonly traceMs: number;
+  /** libtensorflow compiles inside the first call of a signature: until a second one, that call's computing is in it. */
   readonly compileMs: number;
   /** Multiply–add operations (times two) of one call of the newest executable; 0 where nothing is compiled. */
   readonly flops: number;

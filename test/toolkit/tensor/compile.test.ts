@@ -124,6 +124,17 @@ describe.skipIf(!hasNative)("compile", () => {
     await f({ a: tf.zeros([3]) });
     await f({ a: tf.zeros([2], "int32") });
     expect(f.stats).toMatchObject({ executables: 3, calls: 4 });
+    expect(f.stats.compileMs).toBeGreaterThan(0);
+  });
+  it("counts a compilation and its time after one call, and none before or for a call that failed", async () => {
+    const fine = compile((x: tf.Tensor) => [tf.exp(x)]);
+    expect(fine.stats).toMatchObject({ executables: 0, compileMs: 0 });
+    await fine(tf.zeros([3]));
+    expect(fine.stats.executables).toBe(1);
+    expect(fine.stats.compileMs).toBeGreaterThan(0);
+    const huge = compile((x: tf.Tensor) => [tf.add(tf.fill([2 ** 22, 2 ** 23], 1), x)]);
+    await expect(huge(tf.scalar(1))).rejects.toThrow();
+    expect(huge.stats).toMatchObject({ executables: 0, compileMs: 0 });
   });
   it("reads a captured tensor at each call, not at the first", async () => {
     const captured = tf.variable(tf.scalar(1));
@@ -157,6 +168,23 @@ describe.skipIf(!hasNative)("compile", () => {
     await expect(f(tf.scalar(1))).rejects.toThrow("not yet");
     broken = false;
     expect((await f(tf.scalar(1)))[0]!.dataSync()[0]).toBe(-1);
+  });
+  it.each<[string, (x: tf.Tensor) => tf.Tensor]>([
+    ["max", (x) => tf.max(x, 1)],
+    ["max of all", (x) => tf.max(x)],
+    ["min", (x) => tf.min(x, 1, true)],
+    ["maximum", (x) => tf.maximum(x, 0)],
+    ["minimum", (x) => tf.minimum(x, 0)],
+    ["clipByValue", (x) => tf.clipByValue(x, -1, 1)],
+    ["relu", (x) => tf.relu(x)],
+    ["softmax", (x) => tf.softmax(x)],
+    ["logSumExp", (x) => tf.logSumExp(x, 1)],
+  ])("gives NaN where eager %s does", async (_, fn) => {
+    const x = tf.tensor2d([1, Number.NaN, -3, 1, 2, 3, -2, -1, Number.NaN], [3, 3]);
+    const [compiled] = await compile((value: tf.Tensor) => [fn(value)])(x);
+    const places = (values: ArrayLike<number>): boolean[] => Array.from(values, Number.isNaN);
+    expect(places(compiled!.dataSync())).toEqual(places(fn(x).dataSync()));
+    expect(places(compiled!.dataSync())).toContain(true);
   });
   it("returns NaN as a value: whoever trains decides what to do", async () => {
     const f = compile((x: tf.Tensor) => [tf.log(x)]);

@@ -68,7 +68,9 @@ export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: 
     return op!;
   };
 
-  const times: number[] = [];
+  // XLA compiles inside the first call that succeeds; what that took beyond a later one is the compilation.
+  let first: number | undefined;
+  let fastest = 0;
   return {
     async call(inputs) {
       if (program.results.length === 0) return [];
@@ -91,12 +93,13 @@ export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: 
         c.TFE_DeleteOp(op);
         c.TF_DeleteStatus(own);
       }
-      if (times.length < 2) times.push(performance.now() - start);
+      const took = performance.now() - start;
+      if (first === undefined) first = took;
+      else fastest = fastest === 0 ? took : Math.min(fastest, took);
       return Array.from(results, (handle) => store.adopt(handle));
     },
-    // XLA compiles inside the first call; what that took beyond a second one is the compilation.
     get compileMs() {
-      return Math.max(0, (times[0] ?? 0) - (times[1] ?? 0));
+      return first === undefined ? null : Math.max(0, first - fastest);
     },
     dispose() {
       // The context caches kernels by op description; there is no call to drop a single one.

@@ -5,9 +5,25 @@ import { axes, type Lowering, oneAxis } from "./lowering.ts";
 type ReduceOp = "add" | "maximum" | "minimum" | "multiply" | "and" | "or";
 
 const reduce =
-  (op: ReduceOp, attribute = "axis"): Lowering =>
+  (op: ReduceOp): Lowering =>
   (b, inputs, attributes) =>
-    b.reduce(op, inputs.x!, axes(attributes[attribute], inputs.x!.shape.length), attributes.keepDims === true);
+    b.reduce(op, inputs.x!, axes(attributes.axis, inputs.x!.shape.length), attributes.keepDims === true);
+
+/**
+ * Largest or smallest element; NaN where there is one. XLA's own reduction on a processor passes over NaN, so they are
+ * looked for apart, unless `skipsNaN` says that the caller's result is NaN anyway (a softmax).
+ */
+const extreme =
+  (op: "maximum" | "minimum", attribute: string): Lowering =>
+  (b, inputs, attributes) => {
+    const x = inputs.x!;
+    const dimensions = axes(attributes[attribute], x.shape.length);
+    const keepDims = attributes.keepDims === true;
+    const found = b.reduce(op, x, dimensions, keepDims);
+    if (x.element !== "f32" || attributes.skipsNaN === true) return found;
+    const spoiled = b.reduce("or", b.compare("NE", x, x), dimensions, keepDims);
+    return b.select(spoiled, b.splat(Number.NaN, [], "f32"), found);
+  };
 
 /** Largest or smallest place: the first position whose element equals the extreme. */
 const argument =
@@ -116,8 +132,8 @@ const pool =
 export const reductions: Readonly<Record<string, Lowering>> = {
   Sum: reduce("add"),
   Prod: reduce("multiply"),
-  Max: reduce("maximum", "reductionIndices"),
-  Min: reduce("minimum"),
+  Max: extreme("maximum", "reductionIndices"),
+  Min: extreme("minimum", "axis"),
   All: reduce("and"),
   Any: reduce("or"),
   Mean: (b, inputs, attributes) =>
