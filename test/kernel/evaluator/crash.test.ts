@@ -1,5 +1,6 @@
 // The end of the process that runs cells: an error output that names the cause, and a kernel that goes on.
 
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { start } from "./harness.ts";
 
@@ -43,22 +44,56 @@ describe("a cell that ends its process", () => {
   });
 });
 
+/** Gives a process little more memory than it has now; false where the system has no such means. */
+function limitMemory(pid: number, more: number): boolean {
+  try {
+    const size = Number(/VmSize:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))?.[1]) * 1024;
+    return Bun.spawnSync(["prlimit", `--pid=${pid}`, `--as=${size + more}`]).exitCode === 0;
+  } catch {
+    return false;
+  }
+}
+
+describe("a cell that takes all memory", () => {
+  const ways: Record<string, string> = {
+    "by objects": "const kept = []; for (;;) kept.push(new Array(1000).fill({}))",
+    "by strings": "let text = 'x'; const texts = []; for (let i = 0; ; i++) texts.push(text.repeat(1e6) + i)",
+    "by typed arrays": "const arrays = []; for (;;) arrays.push(new Float64Array(4e6).fill(1))",
+  };
+  for (const [way, code] of Object.entries(ways)) {
+    test(`${way} is an error, its process' end named if it ended, and the kernel goes on`, async (context) => {
+      await using kernel = start();
+      await kernel.run("1");
+      const pid = kernel.evaluator.pid ?? 0;
+      if (!limitMemory(pid, 200e6)) context.skip("needs /proc and prlimit");
+      const ran = await kernel.run(code);
+      expect(ran.result.status).toBe("error");
+      expect(ran.outputs.at(-1)?.type).toBe("error");
+      if (kernel.evaluator.pid === pid) expect(ran.traceback).toMatch(/out of memory/i);
+      else expect(ran.traceback).toMatch(/EvaluatorEnded.*(?:signal SIG[A-Z]+ \(|exit code \d+)/);
+      expect((await kernel.run("'alive'")).value).toBe("'alive'");
+    });
+  }
+});
+
+/** Whether a process runs; one that has ended and that nobody has asked about yet does not. */
+function runs(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return !/^\d+ \(.*\) Z/s.test(readFileSync(`/proc/${pid}/stat`, "utf8"));
+  } catch {
+    return false;
+  }
+}
+
 test("processes that cells started end with the evaluator", async () => {
   const kernel = start();
   const ran = await kernel.run("Bun.spawn(['sleep', '300']).pid");
   const pid = Number(ran.value);
-  expect(() => process.kill(pid, 0)).not.toThrow();
+  expect(runs(pid)).toBe(true);
   await kernel[Symbol.asyncDispose]();
-  let isAlive = true;
-  for (let turn = 0; isAlive && turn < 200; turn++) {
-    try {
-      process.kill(pid, 0);
-      await Bun.sleep(10);
-    } catch {
-      isAlive = false;
-    }
-  }
-  expect(isAlive).toBe(false);
+  for (let turn = 0; runs(pid) && turn < 500; turn++) await Bun.sleep(10);
+  expect(runs(pid)).toBe(false);
 });
 
 test("a folder that does not exist is an error of each cell, not of the kernel", async () => {
