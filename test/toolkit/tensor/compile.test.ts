@@ -126,15 +126,12 @@ describe.skipIf(!hasNative)("compile", () => {
     expect(f.stats).toMatchObject({ executables: 3, calls: 4 });
     expect(f.stats.compileMs).toBeGreaterThan(0);
   });
-  it("counts a compilation and its time after one call, and none before or for a call that failed", async () => {
+  it("counts a compilation and its time after one call, and none before", async () => {
     const fine = compile((x: tf.Tensor) => [tf.exp(x)]);
     expect(fine.stats).toMatchObject({ executables: 0, compileMs: 0 });
     await fine(tf.zeros([3]));
     expect(fine.stats.executables).toBe(1);
     expect(fine.stats.compileMs).toBeGreaterThan(0);
-    const huge = compile((x: tf.Tensor) => [tf.add(tf.fill([2 ** 22, 2 ** 23], 1), x)]);
-    await expect(huge(tf.scalar(1))).rejects.toThrow();
-    expect(huge.stats).toMatchObject({ executables: 0, compileMs: 0 });
   });
   it("reads a captured tensor at each call, not at the first", async () => {
     const captured = tf.variable(tf.scalar(1));
