@@ -109,6 +109,11 @@ export interface Dataset {
   readonly variants?: Readonly<Record<Variant, string>>;
   /** Where present, rows are made here and nothing is fetched (datasets/mini): the table of one hub split, in `schema`. */
   readonly generate?: (hubSplit: string, options?: GenerateOptions) => Table;
+  /**
+   * Columns that alone decide whether a row without a null can be rendered, all others being only copied as text: then a
+   * file is checked by one row of each of their values. Absent: every row is tried.
+   */
+  readonly decidedBy?: readonly string[];
   /** @throws DataError naming the column where a value is not of the schema or a label is out of range. */
   render(row: Row, options: RenderOptions): readonly Example[];
 }

@@ -25,5 +25,6 @@ export const cola: Dataset = {
   maxTargetLength: 3,
   metrics: ["matthews"],
   reported: "matthews",
+  decidedBy: ["label"],
   render: classification({ name: "glue/cola", task: "cola", fields: [["sentence:", "sentence"]], labels: 2 }),
 };

@@ -25,6 +25,7 @@ export const mrpc: Dataset = {
   maxTargetLength: 3,
   metrics: ["f1", "accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "glue/mrpc",
     task: "mrpc",

@@ -25,6 +25,7 @@ export const qnli: Dataset = {
   maxTargetLength: 3,
   metrics: ["accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "glue/qnli",
     task: "qnli",

@@ -26,6 +26,7 @@ export const qqp: Dataset = {
   maxTargetLength: 3,
   metrics: ["f1", "accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "glue/qqp",
     task: "qqp",

@@ -25,6 +25,7 @@ export const rte: Dataset = {
   maxTargetLength: 3,
   metrics: ["accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "glue/rte",
     task: "rte",

@@ -25,5 +25,6 @@ export const sst2: Dataset = {
   maxTargetLength: 3,
   metrics: ["accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({ name: "glue/sst2", task: "sst2", fields: [["sentence:", "sentence"]], labels: 2 }),
 };

@@ -52,5 +52,6 @@ export const stsb: Dataset = {
     faithful: "the target is the score rounded to the nearest 0.1",
     fixed: "the target is the score rounded to the nearest 0.2, as T5 defines the task",
   },
+  decidedBy: ["label"],
   render,
 };

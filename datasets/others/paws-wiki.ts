@@ -32,6 +32,7 @@ export const pawsWiki: Dataset = {
   maxTargetLength: 3,
   metrics: ["accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "paws-wiki",
     task: "paws",

@@ -29,5 +29,6 @@ export const yelpPolarity: Dataset = {
   maxTargetLength: 3,
   metrics: ["accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({ name: "yelp-polarity", task: "yelp_polarity", fields: [["sentence:", "text"]], labels: 2 }),
 };

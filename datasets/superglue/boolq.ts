@@ -25,6 +25,7 @@ export const boolq: Dataset = {
   maxTargetLength: 3,
   metrics: ["accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "superglue/boolq",
     task: "superglue-boolq",

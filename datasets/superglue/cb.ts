@@ -26,6 +26,7 @@ export const cb: Dataset = {
   maxTargetLength: 3,
   metrics: ["macroF1", "accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "superglue/cb",
     task: "superglue-cb",

@@ -35,6 +35,7 @@ export const wic: Dataset = {
   maxTargetLength: 3,
   metrics: ["accuracy"],
   reported: "accuracy",
+  decidedBy: ["label"],
   render: classification({
     name: "superglue/wic",
     task: "superglue-wic",

@@ -1,10 +1,12 @@
 #!/usr/bin/env bun
 // Load, tokenise and batch rates for SST-2 (67,349 sentences), beside Hugging Face datasets and tokenizers in Python on
-// the same files in the same run: `bun test/bench/data.ts [--json]`. Each side runs alone, in a process of its own.
+// the same files in the same run: `bun test/bench/data.ts [--json]`. Each side runs alone, in a process of its own. Below the
+// table: how tokenising scales from one thread to as many as there are cores.
 import { mkdtemp, rm } from "node:fs/promises";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { createMixture, encodeDataset, loadDataset, readEnvironment } from "#toolkit/batches/index.ts";
+import { encodeInWorkers } from "#toolkit/batches/tokenizer-pool.ts";
 import { loadTokenizer } from "#toolkit/tokenizers/index.ts";
 import { hasShared, shared } from "../toolkit/shared-data.ts";
 import { dataPython, run } from "./data-python.ts";
@@ -22,6 +24,12 @@ interface Report {
   readonly padding: number;
 }
 
+/** Sentences a second on so many threads, the calling one included. */
+interface Scale {
+  readonly threads: number;
+  readonly rate: number;
+}
+
 const parquet = shared("hub/datasets/nyu-mll/glue/sst2/train-00000-of-00001.parquet");
 const tokenizerJson = shared("tokenizers/t5.tokenizer.json");
 
@@ -31,6 +39,31 @@ async function timed<T>(work: () => T | Promise<T>): Promise<[T, Seconds]> {
   const result = await work();
   const { user, system } = process.cpuUsage(before);
   return [result, [(performance.now() - began) / 1000, (user + system) / 1e6]];
+}
+
+/** Thread counts up to the cores: 1, 2, 4 … and all of them. */
+function threadCounts(): number[] {
+  const cores = availableParallelism();
+  const counts: number[] = [];
+  for (let threads = 1; threads < cores; threads *= 2) counts.push(threads);
+  return [...counts, cores];
+}
+
+/** Tokenising alone, in a child process: the sentences four times over, so that starting a worker weighs little. */
+async function scaling(cache: string): Promise<void> {
+  const environment = readEnvironment({ ...process.env, BUNSEN_CACHE: cache, HF_HOME: cache });
+  const table = await loadDataset("glue/sst2", { from: parquet, environment });
+  const texts = table.render().map(({ input }) => input);
+  const all = [texts, texts, texts, texts].flat();
+  const scale: Scale[] = [];
+  for (const threads of threadCounts()) {
+    const tokenizer = await loadTokenizer(tokenizerJson);
+    const [, [wall]] = await timed(() =>
+      encodeInWorkers(tokenizer, all.length, all, { maxLength: 256, workers: threads - 1 }),
+    );
+    scale.push({ threads, rate: Math.round(all.length / wall) });
+  }
+  console.log(JSON.stringify(scale));
 }
 
 /** Our side, in a child process. The file is a split by itself, as on Python's side: no split rule in the way. */
@@ -74,6 +107,9 @@ async function main(): Promise<void> {
     };
     const python1 = side("python");
     const bunsen = side("bunsen");
+    const scale = JSON.parse(
+      run(process.execPath, [import.meta.path, "--side", join(folder, "bunsen"), "scale"]),
+    ) as Scale[];
     type Side = typeof bunsen;
     const rate = ({ cold }: Side, seconds: number): number => Math.round(cold.rows / seconds);
     const lines: readonly [string, (side: Side, clock: 0 | 1) => number][] = [
@@ -90,7 +126,7 @@ async function main(): Promise<void> {
       python: { wall: of(python1, 0), processor: of(python1, 1) },
     }));
     if (process.argv.includes("--json")) {
-      console.log(JSON.stringify({ cores: availableParallelism(), load, rows: bunsen.cold.rows, result }));
+      console.log(JSON.stringify({ cores: availableParallelism(), load, rows: bunsen.cold.rows, result, scale }));
       return;
     }
     console.log(
@@ -102,10 +138,13 @@ async function main(): Promise<void> {
       const cells = [a.wall, b.wall, a.processor, b.processor].map((value) => value.toLocaleString("en"));
       console.log(`| ${what} | ${cells.join(" | ")} |`);
     }
+    console.log("\n| threads | tokenise alone, sentences/s | times one thread's |\n|---|---|---|");
+    for (const { threads, rate } of scale)
+      console.log(`| ${threads} | ${rate.toLocaleString("en")} | ${(rate / scale[0]!.rate).toFixed(2)} |`);
   } finally {
     await rm(folder, { recursive: true, force: true });
   }
 }
 
 const [flag, cache, mode] = process.argv.slice(2);
-await (flag === "--side" ? ours(cache!, mode!) : main());
+await (flag !== "--side" ? main() : mode === "scale" ? scaling(cache!) : ours(cache!, mode!));

@@ -1,7 +1,8 @@
 // Values of any file → Arrow columns of a declared schema, every value checked: the one place where outside data become
 // typed. Not a reader of any format, and not a writer of files.
-import { type Data, DataType, type Int, makeBuilder, makeData, RecordBatch, type Schema, Struct } from "apache-arrow";
+import { Data, DataType, type Int, makeBuilder, makeData, RecordBatch, type Schema, Struct } from "apache-arrow";
 import { dataError, type Place } from "./errors.ts";
+import { flatData } from "./flat-columns.ts";
 
 /** A string whose bytes are no UTF-8: kept as such until its row is known. */
 export class InvalidUtf8 {
@@ -23,12 +24,12 @@ export function decodeUtf8(bytes: Uint8Array): string | InvalidUtf8 {
 }
 
 /**
- * One record batch of columns of equal length.
+ * One record batch of columns of equal length. Text may come as its UTF-8 bytes, a column as Arrow data of its type.
  * @throws DataError naming file, row and column of a value that its type cannot hold.
  */
 export function recordBatch(
   schema: Schema,
-  columns: readonly ArrayLike<unknown>[],
+  columns: readonly (ArrayLike<unknown> | Data)[],
   file: string,
   firstRow: number,
   fromText = false,
@@ -36,6 +37,10 @@ export function recordBatch(
   const length = columns[0]?.length ?? 0;
   const children: Data[] = schema.fields.map((field, i) => {
     const values = columns[i]!;
+    if (values instanceof Data) return values;
+    const flat = fromText ? null : flatData(field.type, field.nullable, values);
+    if (flat !== null && !("row" in flat)) return flat;
+    // Cell by cell: nested values, and cells that are not as the type holds them, of which some can be made so.
     const builder = makeBuilder({ type: field.type, nullValues: [null] });
     for (let row = 0; row < length; row++) {
       const place = { file, row: firstRow + row, column: field.name };
@@ -57,9 +62,9 @@ function checked(value: unknown, type: DataType, nullable: boolean, place: Place
     throw dataError(place, `expected ${type}, but there is no value.`);
   }
   if (DataType.isUtf8(type)) {
-    if (typeof value === "string") return value;
-    if (value instanceof InvalidUtf8)
-      throw dataError(place, `the text is not valid UTF-8 (begins ${hex(value.bytes)}).`);
+    const text = value instanceof Uint8Array ? decodeUtf8(value) : value;
+    if (typeof text === "string") return text;
+    if (text instanceof InvalidUtf8) throw dataError(place, `the text is not valid UTF-8 (begins ${hex(text.bytes)}).`);
   } else if (DataType.isInt(type)) {
     const whole = toWhole(value, fromText);
     if (whole !== null) {
@@ -122,7 +127,9 @@ function iterated(value: unknown): unknown[] | null {
   return null;
 }
 
-function shown(value: unknown): string {
+function shown(given: unknown): string {
+  const decoded = given instanceof Uint8Array ? decodeUtf8(given) : given;
+  const value = decoded instanceof InvalidUtf8 ? `bytes ${hex(decoded.bytes)}` : decoded;
   if (typeof value === "object" && value !== null) return Array.isArray(value) ? "a list" : "an object";
   const text = typeof value === "string" ? JSON.stringify(value) : String(value);
   return text.length > 60 ? `${text.slice(0, 57)}…` : text;

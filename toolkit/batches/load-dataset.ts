@@ -11,6 +11,7 @@ import { plain, recordBatch } from "./columns.ts";
 import { DatasetTable } from "./dataset-table.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError, type DataWarning, dataError } from "./errors.ts";
+import { gathered } from "./flat-columns.ts";
 import type { HubOptions } from "./hub.ts";
 import { findSource, type Source } from "./sources.ts";
 
@@ -156,13 +157,13 @@ async function fromFile(
   return { table, fingerprint: digest(identity, split), ...found };
 }
 
-/** The source's batches, each row tried with the template, so that a bad file is refused before it is cached. */
+/** The source's batches, tried with the template, so that a bad file is refused before it is cached. */
 async function* verified(dataset: Dataset, source: Source): AsyncGenerator<RecordBatch> {
   for (const { path, batches } of source.parts) {
     let firstRow = 0;
     for await (const batch of batches()) {
       const columns = dataset.schema.fields.map((field) => [field.name, batch.getChild(field.name)!] as const);
-      for (let i = 0; i < batch.numRows; i++) {
+      for (const i of decisiveRows(dataset, batch)) {
         const row = Object.fromEntries(columns.map(([name, column]) => [name, plain(column.get(i))]));
         try {
           dataset.render(row, { prefix: false, variant: "fixed", split: "validation" });
@@ -177,16 +178,38 @@ async function* verified(dataset: Dataset, source: Source): AsyncGenerator<Recor
   }
 }
 
+/** Rows which, if they can be rendered, all can: each, or the first of each value of the columns that decide. */
+function* decisiveRows({ decidedBy }: Dataset, batch: RecordBatch): Generator<number> {
+  const columns = (decidedBy ?? []).map((name) => batch.getChild(name)!);
+  const nulls = batch.schema.names.some((name) => batch.getChild(name)!.nullCount > 0);
+  if (decidedBy === undefined || nulls) {
+    for (let i = 0; i < batch.numRows; i++) yield i;
+    return;
+  }
+  const seen = new Set<unknown>();
+  const values = columns.map((column) => column.toArray() as ArrayLike<unknown>);
+  for (let i = 0; i < batch.numRows; i++) {
+    const key = values.length === 1 ? values[0]![i] : values.map((each) => each[i]).join();
+    if (seen.has(key)) continue;
+    seen.add(key);
+    yield i;
+  }
+}
+
 /** The rows of a table in the order of `indices`. */
 function* taken(table: Table, indices: ArrayLike<number>, file: string): Generator<RecordBatch> {
-  const chunk = 8192;
+  const chunk = 65_536;
   const columns = table.schema.fields.map((field) => table.getChild(field.name)!);
-  for (let start = 0; start < indices.length; start += chunk) {
-    const length = Math.min(chunk, indices.length - start);
-    const values = columns.map((column) =>
-      Array.from({ length }, (_, i) => column.get(indices[start + i]!) as unknown),
+  const all = Uint32Array.from(indices);
+  for (let start = 0; start < all.length; start += chunk) {
+    const part = all.subarray(start, start + chunk);
+    const flat = columns.map((column) => gathered(column, part));
+    yield recordBatch(
+      table.schema,
+      columns.map((column, i) => flat[i] ?? Array.from(part, (row) => column.get(row) as unknown)),
+      file,
+      start,
     );
-    yield recordBatch(table.schema, values, file, start);
   }
 }
 

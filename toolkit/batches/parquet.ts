@@ -1,9 +1,9 @@
 // Parquet files → Arrow record batches of a declared schema, by hyparquet and its decompressors. One row group and one
 // column at a time, so that memory holds no more than that. Knows nothing of datasets or caches.
 import type { RecordBatch, Schema } from "apache-arrow";
-import { type FileMetaData, parquetMetadata, parquetRead } from "hyparquet";
+import { type FileMetaData, type ParquetParsers, parquetMetadata, parquetRead } from "hyparquet";
 import { compressors } from "hyparquet-compressors";
-import { decodeUtf8, recordBatch } from "./columns.ts";
+import { recordBatch } from "./columns.ts";
 import { dataError, messageOf } from "./errors.ts";
 
 /** More rows than any row group holds; a damaged count must not be believed. */
@@ -45,7 +45,8 @@ export async function* readParquet(path: string, schema: Schema): AsyncGenerator
           rowStart: firstRow,
           rowEnd: firstRow + rows,
           compressors,
-          parsers: { stringFromBytes: decodeUtf8 },
+          // Text stays bytes: columns.ts checks and copies them, most of them without making a string of each.
+          parsers: { stringFromBytes: (bytes: Uint8Array) => bytes } as unknown as ParquetParsers,
           onChunk: ({ columnData, rowStart }) => {
             // Missing values come as undefined; Arrow's null is null.
             for (let i = 0; i < columnData.length; i++) {
