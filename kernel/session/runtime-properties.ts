@@ -7,8 +7,10 @@ import type { Content } from "../protocol/messages.ts";
 export interface Member {
   /** What stands before the dot. */
   readonly expression: string;
-  /** What has been typed of the member's name. */
+  /** What has been typed of the member's name, as it stands in the text. */
   readonly prefix: string;
+  /** The quote that the name stands behind: `a["b`. Null for `a.b`. */
+  readonly quote: "'" | '"' | null;
 }
 
 const identifier = String.raw`[\p{ID_Start}$_][\p{ID_Continue}$\u200c\u200d]*`;
@@ -18,13 +20,21 @@ const memberPattern = new RegExp(
   String.raw`(?:^|[^\p{ID_Continue}$.?\])}"'\x60])(${chain})(?:\?)?\.((?:${identifier})?)$`,
   "u",
 );
+const subscriptPattern = new RegExp(
+  String.raw`(?:^|[^\p{ID_Continue}$.?\])}"'\x60])(${chain})(?:\?\.)?\[\s*(?:'((?:[^'\\\n]|\\.)*)|"((?:[^"\\\n]|\\.)*))$`,
+  "u",
+);
 const wordPattern = new RegExp(String.raw`(?:^|[^\p{ID_Continue}$.?\])])(${chain})$`, "u");
 
 /** The member access that ends at the cursor (a code point offset), or null. */
 export function memberExpression(code: string, cursor: number): Member | null {
   const before = lineBefore(code, cursor);
   const match = memberPattern.exec(before);
-  return match === null ? null : { expression: match[1]!, prefix: match[2]! };
+  if (match !== null) return { expression: match[1]!, prefix: match[2]!, quote: null };
+  const subscript = subscriptPattern.exec(before);
+  if (subscript === null) return null;
+  const [, expression = "", single, double = ""] = subscript;
+  return single === undefined ? { expression, prefix: double, quote: '"' } : { expression, prefix: single, quote: "'" };
 }
 
 /** The chain of names at the cursor, up to the end of the name that the cursor touches. */
@@ -43,7 +53,10 @@ export function withRuntimeProperties(
   properties: readonly RuntimeProperty[],
   cursor: number,
 ): Content {
-  const wanted = properties.filter(({ name }) => name.startsWith(member.prefix) && identifierOnly.test(name));
+  const wanted = properties
+    .filter(({ name }) => member.quote !== null || identifierOnly.test(name))
+    .map(({ name, type }) => ({ name: member.quote === null ? name : escaped(name, member.quote), type }))
+    .filter(({ name }) => name.startsWith(member.prefix));
   if (wanted.length === 0) return reply;
   const matches = Array.isArray(reply.matches) ? (reply.matches as string[]) : [];
   const known = new Set(matches);
@@ -52,6 +65,8 @@ export function withRuntimeProperties(
   const metadata = (reply.metadata ?? {}) as Content;
   const types = Array.isArray(metadata[typesKey]) ? (metadata[typesKey] as Content[]) : [];
   const start = cursor - [...member.prefix].length;
+  // What the server says of a string may stand for another piece of the text; one reply has one piece.
+  if (member.quote !== null && matches.length > 0 && reply.cursor_start !== start) return reply;
   // Lab reads one row of types for each match, so rows without a type are filled in.
   const rows = matches.map((text, i) => types[i] ?? { text, type: "property", start, end: cursor });
   return {
@@ -65,6 +80,12 @@ export function withRuntimeProperties(
       [typesKey]: [...rows, ...added.map(({ name, type }) => ({ text: name, type, start, end: cursor }))],
     },
   };
+}
+
+/** A name as it is written between these quotes. */
+function escaped(name: string, quote: "'" | '"'): string {
+  const inDouble = JSON.stringify(name).slice(1, -1);
+  return quote === '"' ? inDouble : inDouble.replaceAll('\\"', '"').replaceAll("'", "\\'");
 }
 
 const typesKey = "_jupyter_types_experimental";
