@@ -19,8 +19,9 @@ import {
 import { createStep, type TrainState, toTensors } from "#toolkit/training/step.ts";
 import { type Command, UsageError } from "./contract.ts";
 
-/** Shapes of the published T5 v1.0 checkpoints, in the hub's names. */
+/** Shapes of the published T5 v1.0 checkpoints, in the hub's names, and one for runs of many steps. */
 const shapes: Readonly<Record<string, Record<string, number>>> = {
+  "t5-tiny": { d_model: 64, d_kv: 16, d_ff: 128, num_layers: 2, num_heads: 4, vocab_size: 1024 },
   "t5-small": { d_model: 512, d_kv: 64, d_ff: 2048, num_layers: 6, num_heads: 8 },
   "t5-base": { d_model: 768, d_kv: 64, d_ff: 3072, num_layers: 12, num_heads: 12 },
   "t5-large": { d_model: 1024, d_kv: 64, d_ff: 4096, num_layers: 24, num_heads: 16 },
@@ -49,7 +50,8 @@ flags with their defaults: ${Object.entries(flags)
   .join(" ")}
 Prints one JSON line. Shapes: ${Object.keys(shapes).join(", ")}. Precisions: f32, bf16, tf32 (CUDA).
 
-example: bunsen bench step --shape t5-base --method mpt --precision bf16 --dropout 0.1 --steps 5`;
+example: bunsen bench step --shape t5-base --method mpt --precision bf16 --dropout 0.1 --steps 5
+memory over many steps, first and last tenth: bunsen bench step --shape t5-tiny --prompt 8 --input 16 --steps 10000`;
 
 export interface BenchSettings {
   readonly shape: string;
@@ -192,12 +194,28 @@ export function prepareStep(settings: BenchSettings): PreparedStep {
   };
 }
 
+/** Memory of the first and the last tenth of the steps. */
+function growth(memory: readonly { readonly rss: number; readonly tensors: number }[]): Record<string, number> {
+  const tenth = Math.floor(memory.length / 10);
+  const mean = (part: readonly { readonly rss: number }[]): number =>
+    part.reduce((sum, { rss }) => sum + rss, 0) / part.length;
+  const [first, last] = [mean(memory.slice(0, tenth)), mean(memory.slice(-tenth))];
+  return {
+    rss_first_tenth_mib: rounded(first, 1),
+    rss_last_tenth_mib: rounded(last, 1),
+    rss_growth_percent: rounded(100 * (last / first - 1), 2),
+    tensors_first: memory[0]!.tensors,
+    tensors_last: memory.at(-1)!.tensors,
+  };
+}
+
 async function benchStep(settings: BenchSettings): Promise<Record<string, unknown>> {
   const { batch, prompt, input, target, precision, dropout, steps } = settings;
   await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
   const step = prepareStep(settings);
   const times: number[] = [];
   const cpu: number[] = [];
+  const memory: { rss: number; tensors: number }[] = [];
   let firstCpu = 0;
   let loss = Number.NaN;
   // The first call traces and compiles; it is not one of the steps.
@@ -213,6 +231,7 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     }
     times.push(performance.now() - start);
     cpu.push(cpuMs);
+    memory.push({ rss: process.memoryUsage.rss() / 2 ** 20, tensors: tf.memory().numTensors });
   }
   const { stats } = step;
   const engine = currentEngine();
@@ -240,6 +259,7 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     compile_cpu_ms: rounded(firstCpu - median(cpu), 1),
     // Kilobytes on Linux.
     peak_rss_mib: rounded(process.resourceUsage().maxRSS / 1024),
+    ...(steps >= 100 ? growth(memory) : {}),
     gflop: rounded(stats.flops / 1e9, 1),
     gflops: rounded(stats.flops / 1e6 / stepMs, 1),
     tokens_per_s: rounded((1000 * batch * (input + target)) / stepMs, 1),
