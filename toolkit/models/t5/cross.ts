@@ -1,7 +1,7 @@
 // Cross-attention for few queries: keys and values are never made. With q·Kᵀ = (q·W_k)·xᵀ and a·V = (a·x)·W_vᵀ the
 // two maps act on the 8 or so decoder positions instead of the whole input: at T5-base with 256 input and 8 target
-// positions that is a tenth of a training step. Equal to `attention` up to rounding. Not for generation, where keys
-// and values are made once and used at every step.
+// positions that is a tenth of a training step. Equal to `attention` up to rounding. In generation it pays while few
+// tokens are made (generate/cache.ts).
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Pass } from "./stack.ts";
 

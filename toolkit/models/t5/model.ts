@@ -125,7 +125,7 @@ export function forward(model: T5Model, inputs: ForwardInputs): Forward {
 }
 
 /** The additive mask of cross-attention, with room for a prefix in front: [B, 1, 1, prefix + P + T]. */
-export function crossMask(encoder: Encoded): tf.Tensor {
+export function crossMask(encoder: Pick<Encoded, "mask" | "pass">): tf.Tensor {
   const prefix = encoder.pass.ports.prefix?.cross?.[0]?.key.shape[2] ?? 0;
   const batch = encoder.mask.shape[0]!;
   return additiveMask(prefix > 0 ? tf.concat([tf.ones([batch, prefix]), encoder.mask], 1) : encoder.mask);

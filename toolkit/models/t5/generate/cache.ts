@@ -1,9 +1,14 @@
-// The two compiled pieces of generation: `prefill` runs the encoder and makes everything that stays the same over the
-// steps (cross-attention keys and values) and an empty cache; `step` decodes one token of each row. The cache has a
-// fixed shape, so that one executable serves every step. Choosing tokens is not here: greedy.ts, beam.ts.
+// The three compiled pieces of generation: `encode` runs the encoder, `prepare` makes everything that stays the same
+// over the steps and an empty cache, `step` decodes one token of each row. The cache has a fixed shape, so that one
+// executable serves every step. Choosing tokens is not here: index.ts, beams.ts.
+//
+// Cross-attention has two forms. For long answers keys and values of the encoder's output are made once. For short
+// ones (`attendsDirectly`: at T5-base and 256 positions up to some fifty tokens) the steps attend to the output itself
+// (cross.ts): the maps that would make keys and values, a seventh of the encoder's work, act on the queries instead.
 import type { Ports } from "#toolkit/models/contract.ts";
 import { additiveMask, causalMask, expandBatch, positions } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
+import { attendsDirectly, type StatesSource } from "../cross.ts";
 import { crossMask, decoderBuckets, encode } from "../model.ts";
 import { relativeBias, relativeBiasAt } from "../relative-bias.ts";
 import {
@@ -34,8 +39,8 @@ export type MakePorts<P> = (parameters: P, inputs: GenerationInputs & { readonly
 /** What stays the same over the steps; N = B · beams rows. */
 export type Fixed = {
   readonly inputs: GenerationInputs;
-  /** Keys and values of the encoder's output for each decoder layer, [N, K, S, D] */
-  readonly cross: readonly KeyValue[];
+  /** What each decoder layer attends to: keys and values [N, K, S, D], or for all of them one output [N, S, H]. */
+  readonly cross: readonly KeyValue[] | { readonly states: tf.Tensor };
   /** [N, 1, 1, S] */
   readonly crossBias: tf.Tensor;
 };
@@ -43,8 +48,21 @@ export type Fixed = {
 /** Keys and values of each decoder layer's own past, [N, K, front + maxNewTokens, D]. */
 export type Cache = readonly KeyValue[];
 
+/** The encoder's result: rows of different calls may be put together. */
+export type EncodedRows = {
+  /** [B, P + T, H] */
+  readonly last: tf.Tensor;
+  /** [B, P + T] */
+  readonly mask: tf.Tensor;
+};
+
 export interface Decoding<P> {
-  prefill(parameters: P, inputs: GenerationInputs): { readonly fixed: Fixed; readonly cache: Cache };
+  encode(parameters: P, inputs: GenerationInputs): EncodedRows;
+  prepare(
+    parameters: P,
+    inputs: GenerationInputs,
+    encoded: EncodedRows,
+  ): { readonly fixed: Fixed; readonly cache: Cache };
   /** Logits [N, V] of the next token after `tokens` [N], which stand at `position` (int32 scalar, 0 for the start). */
   step(
     parameters: P,
@@ -62,7 +80,7 @@ export function createDecoding<P>(
   beams: number,
 ): Decoding<P> {
   const bias = "decoder.block.0.layer.0.SelfAttention.relative_attention_bias.weight";
-  // Set while `prefill` is traced, which is always before `step` is.
+  // Set while `prepare` is traced, which is always before `step` is.
   let front = 0;
   let stepNeedsPorts = false;
 
@@ -79,7 +97,7 @@ export function createDecoding<P>(
   const frontOf = (
     pass: Pass,
     batch: number,
-    cross: readonly KeyValue[],
+    cross: (layer: number) => KeyValue | StatesSource,
     crossBias: tf.Tensor,
   ): KeyValue[] | undefined => {
     const { prefix, decoderPrompt } = pass.ports;
@@ -98,7 +116,7 @@ export function createDecoding<P>(
         found[i] = withPrefix(own, prefixes?.[i]);
         return found[i];
       };
-      decoderStack(pass, x, remember, selfBias, (i) => cross[i]!, crossBias);
+      decoderStack(pass, x, remember, selfBias, cross, crossBias);
       return found;
     }
     return prefixes?.map(({ key, value }) => {
@@ -108,14 +126,21 @@ export function createDecoding<P>(
   };
 
   return {
-    prefill(parameters, inputs) {
-      const encoded = encode(model, { ...inputs, ports: portsOf(parameters, inputs) });
-      const { pass, last } = encoded;
+    encode(parameters, inputs) {
+      const { last, mask } = encode(model, { ...inputs, ports: portsOf(parameters, inputs) });
+      return { last, mask };
+    },
+
+    prepare(parameters, inputs, encoded) {
+      const { last, mask } = encoded;
+      const embeddings = tf.gather(model.weights.get("shared.weight")!, inputs.inputIds as tf.Tensor2D);
+      const pass = createPass(model, portsOf(parameters, inputs)(embeddings));
       const batch = last.shape[0]!;
       const layers = Array.from({ length: model.config.numDecoderLayers }, (_, i) => i);
-      const cross = layers.map((i) => crossKeysAndValues(pass, last, i));
-      const crossBias = crossMask(encoded);
-      const fronts = frontOf(pass, batch, cross, crossBias);
+      const direct = attendsDirectly(pass, maxNewTokens, last.shape[1]!);
+      const pairs = direct ? [] : layers.map((i) => crossKeysAndValues(pass, last, i));
+      const crossBias = crossMask({ pass, mask });
+      const fronts = frontOf(pass, batch, (i) => pairs[i] ?? { states: last }, crossBias);
       front = fronts?.[0]?.key.shape[2] ?? 0;
       const { linear, sublayer, weight } = pass.ports;
       stepNeedsPorts = Boolean(linear || sublayer || weight);
@@ -135,7 +160,9 @@ export function createDecoding<P>(
           attentionMask: repeat(inputs.attentionMask),
           taskIds: repeat(inputs.taskIds),
         },
-        cross: cross.map(({ key, value }) => ({ key: repeat(key), value: repeat(value) })),
+        cross: direct
+          ? { states: repeat(last) }
+          : pairs.map(({ key, value }) => ({ key: repeat(key), value: repeat(value) })),
         crossBias: repeat(crossBias),
       };
       return { fixed, cache };
@@ -169,7 +196,9 @@ export function createDecoding<P>(
         return next[i];
       };
       const x = embed(pass, tf.reshape(tokens, [-1, 1]));
-      const states = decoderStack(pass, x, remember, selfBias, (i) => fixed.cross[i]!, fixed.crossBias);
+      const { cross } = fixed;
+      const source = "states" in cross ? () => cross : (i: number) => cross[i]!;
+      const states = decoderStack(pass, x, remember, selfBias, source, fixed.crossBias);
       const logits = head(pass, states.at(-1)!, model.weights.has("lm_head.weight"));
       return { logits: tf.reshape(logits, [-1, model.config.vocabSize]), cache: next };
     },
