@@ -36,6 +36,8 @@ export interface TransformContext {
   readonly shadowed: ReadonlySet<string>;
   /** The number that names the script in the awaits of the cell. */
   readonly script: number;
+  /** Decorators as TypeScript had them before the standard's (`experimentalDecorators`), with or without types at run time. */
+  readonly legacyDecorators?: { readonly metadata: boolean };
 }
 
 const NOTHING_SHADOWED: TransformContext = { builtIns: new Set(), shadowed: new Set(), script: 0 };
@@ -119,6 +121,7 @@ function erase(
   text: string,
   language: "ts" | "tsx",
   { typeOnlyImports }: TypeScriptFacts,
+  legacy: TransformContext["legacyDecorators"],
 ): Erased | { readonly problem: SyntaxProblem } {
   let blanked = text;
   for (const { start, end } of typeOnlyImports) {
@@ -132,6 +135,12 @@ function erase(
     sourcemap: true,
     typescript: { onlyRemoveTypeImports: true },
     jsx: { runtime: "classic", pragma: `${HELPER}.jsx`, pragmaFrag: `${HELPER}.Fragment`, development: false },
+    ...(legacy === undefined
+      ? {}
+      : {
+          decorator: { legacy: true, emitDecoratorMetadata: legacy.metadata },
+          helpers: { mode: "External" as never },
+        }),
   });
   const fault = erased.errors[0];
   if (fault === undefined) return { code: erased.code, map: erased.map };
@@ -160,7 +169,9 @@ export function transformCell(
   const parsed = parseCell(text);
   if (parsed.problems.length > 0) return { ok: false, problems: parsed.problems };
   const facts = typeScriptFacts(parsed.program.body);
-  const erased = isPlain(text, parsed.program) ? { code: text, map: undefined } : erase(text, parsed.language, facts);
+  const erased = isPlain(text, parsed.program)
+    ? { code: text, map: undefined }
+    : erase(text, parsed.language, facts, context.legacyDecorators);
   if ("problem" in erased) {
     const { message, help, start, end } = erased.problem;
     const moved = { message, help, start: Math.max(0, start - shift), end: Math.max(0, end - shift) };

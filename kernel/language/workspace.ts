@@ -8,14 +8,14 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
-  readFileSync,
   rmSync,
   symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { fileURLToPath } from "node:url";
+import { findTsconfig, foldersUpwards, readTsconfig } from "../syntax/tsconfig.ts";
 
 export interface Workspace {
   /** The temporary root; the tsconfig lies here. */
@@ -79,13 +79,6 @@ function isAlive(pid: number): boolean {
   }
 }
 
-/** The notebook's folder and all above it, the nearest first. */
-function foldersUpwards(folder: string): string[] {
-  const folders = [folder];
-  for (let parent = dirname(folder); parent !== folders.at(-1); parent = dirname(parent)) folders.push(parent);
-  return folders;
-}
-
 /** Packages are looked for from the cell upwards: each `node_modules` on the real way gets a link on the mirrored way. */
 function linkPackages(root: string, cwd: string): void {
   const folders = foldersUpwards(cwd);
@@ -114,7 +107,7 @@ function linkExists(path: string): boolean {
  */
 function makeConfig(root: string, cellFolder: string, cwd: string): object {
   const folders = foldersUpwards(cwd);
-  const own = folders.map((folder) => join(folder, "tsconfig.json")).find((path) => existsSync(path));
+  const own = findTsconfig(cwd);
   const defaults = {
     compilerOptions: {
       target: "esnext",
@@ -166,26 +159,11 @@ function makeConfig(root: string, cellFolder: string, cwd: string): object {
             return [[name, [folder]] as const, [`${name}/*`, [join(folder, "*")]] as const];
           }),
         ),
-        ...readPaths(own),
+        // The paths of an extending config replace all others: the user's are ours too.
+        ...(own === undefined ? {} : readTsconfig(own).paths),
       },
     },
     include: [],
     files: [...Object.values(scratchNames), globalsName].map((name) => join(cellFolder, name)),
   };
-}
-
-/** The user's own `paths`, made absolute: the ones of an extending config replace them all otherwise. */
-function readPaths(tsconfig: string | undefined): Record<string, string[]> {
-  if (tsconfig === undefined) return {};
-  try {
-    const config = Bun.JSONC.parse(readFileSync(tsconfig, "utf8")) as {
-      compilerOptions?: { paths?: Record<string, string[]>; baseUrl?: string };
-    };
-    const base = resolve(dirname(tsconfig), config.compilerOptions?.baseUrl ?? ".");
-    const entries = Object.entries(config.compilerOptions?.paths ?? {});
-    return Object.fromEntries(entries.map(([name, targets]) => [name, targets.map((target) => resolve(base, target))]));
-  } catch {
-    // The server reports a tsconfig that cannot be read in its own words.
-    return {};
-  }
 }

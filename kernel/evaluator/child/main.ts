@@ -292,5 +292,5 @@ installStreams();
 installCallbacks();
 installModules(cwd);
 installKernelRuntime(cwd);
-installScriptRuntime();
+installScriptRuntime(cwd);
 send({ type: "ready" });

@@ -6,6 +6,7 @@ import type { TransformContext } from "../transform.ts";
 import { noteAwait } from "./awaits.ts";
 import { type CellState, contextCell, enterCell } from "./cells.ts";
 import { ClassDecorating } from "./decorators.ts";
+import { legacyDecorators } from "./legacy-decorators.ts";
 import { importMeta, importModule } from "./modules.ts";
 
 const PromiseResolve = Promise.resolve.bind(Promise);
@@ -24,8 +25,10 @@ export const shadows: Record<string, unknown> = Object.create(null);
 let context: TransformContext = { builtIns, shadowed: new Set(), script: 0 };
 
 export function transformContext(script: number): TransformContext {
-  return { ...context, script };
+  return legacy === undefined ? { ...context, script } : { ...context, script, legacyDecorators: legacy };
 }
+
+let legacy: TransformContext["legacyDecorators"];
 
 /** Where a name's value lives: on `globalThis`, or beside it for the name of a built-in. */
 function holderOf(name: string): object {
@@ -199,7 +202,8 @@ function jsx(type: unknown, attributes: Record<string, unknown> | null, ...child
 }
 
 /** Puts the object in place. Not enumerable: it is no variable of the user's. */
-export function installScriptRuntime(): void {
+export function installScriptRuntime(cwd: string): void {
+  legacy = legacyDecorators(cwd);
   const runtime = {
     s: shadows,
     v: places(false),

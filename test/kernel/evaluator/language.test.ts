@@ -1,6 +1,9 @@
 // What a cell may be written in: TypeScript and TSX, declared and redeclared over many cells.
 // biome-ignore-all lint/suspicious/noTemplateCurlyInString: the cells under test are text
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { start } from "./harness.ts";
 
@@ -247,6 +250,36 @@ const s = new Square()!;
   test("`import x = require()` loads", async () => {
     expect(await value("import path = require('node:path'); path.basename('/x/y')")).toContain("y");
   });
+});
+
+test("decorators of the old kind, on parameters too, where the tsconfig above the notebook asks for them", async () => {
+  const folder = mkdtempSync(join(tmpdir(), "bunsen-legacy-"));
+  writeFileSync(join(folder, "base.json"), '{ "compilerOptions": { "experimentalDecorators": true } }');
+  writeFileSync(
+    join(folder, "tsconfig.json"),
+    '{ "extends": "./base.json", "compilerOptions": { "emitDecoratorMetadata": true } }',
+  );
+  await using old = start(folder);
+  const ran = await old.run(`
+const seen: string[] = [];
+Reflect.metadata = (key, value) => () => { if (key === "design:paramtypes") seen.push(value.map((type) => type.name).join()) };
+const named = (name: string) => (target: any, key?: any, third?: any) => { seen.push([name, key, typeof third].join()) };
+function doubled(target: any, key: string, descriptor: PropertyDescriptor) {
+  const { value } = descriptor;
+  return { ...descriptor, value(...all: number[]) { return 2 * value.apply(this, all) } };
+}
+const Sealed = (target: any) => class extends target { sealed = true } as any;
+@Sealed class Shop {
+  @named("field") price = 3;
+  constructor(@named("parameter") private tax: number) {}
+  @doubled total(@named("argument") count: number) { return count * this.price + this.tax }
+}
+const shop: any = new Shop(1);
+JSON.stringify([shop.total(2), shop.sealed, ...seen])`);
+  expect(ran.value, ran.traceback).toBe(
+    `'[14,true,"field,price,undefined","Number","argument,total,number","Number","parameter,,number"]'`,
+  );
+  rmSync(folder, { recursive: true });
 });
 
 describe("decorators", () => {

@@ -293,6 +293,25 @@ describe("a notebook's folder", () => {
     }
   });
 
+  test("with a tsconfig that extends others has their paths, from where each stands", async () => {
+    const own = makeFolder({
+      "tsconfig.json": '{ "extends": ["./configs/base", "some-config"] }',
+      "configs/base.json": '{ "compilerOptions": { "paths": { "@base/*": ["../lib/*"] } } }',
+      "node_modules/some-config/package.json": '{ "name": "some-config" }',
+      "node_modules/some-config/tsconfig.json": '{ "compilerOptions": { "strict": true } }',
+      "lib/numbers.ts": "export const seven: 7 = 7;\n",
+    });
+    const other = createLanguage({ cwd: own });
+    try {
+      expect((await complete("import { seven } from '@base/numbers';\nseven.toFix|", other)).matches).toEqual([
+        "toFixed",
+      ]);
+    } finally {
+      await other[Symbol.asyncDispose]();
+      rmSync(own, { recursive: true, force: true });
+    }
+  });
+
   test("is left as it was, the temporary one is taken away, and the process ends", async () => {
     const own = makeFolder({ "a.ts": "export const a = 1;\n" });
     const before = readdirSync(own);
