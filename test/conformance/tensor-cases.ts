@@ -549,7 +549,7 @@ const multiplied: Case[] = [
     run: (x) => [tf.maxPool(x as tf.Tensor4D, 2, 2, "valid"), tf.avgPool(x as tf.Tensor4D, 3, 2, "same")],
   },
   {
-    // Without padding: at padded edges tfjs's cpu backend, which lends wasm this kernel, divides by the whole window.
+    // Without padding: at padded edges tfjs's own backends divide the gradient of an average by the whole window.
     name: "pools without padding",
     inputs: [f([1, 4, 5, 2], 1)],
     run: (x) => [tf.maxPool(x as tf.Tensor4D, 2, 2, "valid"), tf.avgPool(x as tf.Tensor4D, 3, 1, "valid")],

@@ -53,6 +53,13 @@ describe("tracing", () => {
       trace((x: tf.Tensor) => trace((y: tf.Tensor) => [y], [x], options).out, [tf.zeros([1])], options),
     ).toThrow("while f is being compiled");
   });
+  it.each([
+    ["a product", (x: tf.Tensor) => tf.matMul(x, x), "matMul of shapes [2,3] and [2,3]: the inner sizes differ"],
+    ["a sum", (x: tf.Tensor) => tf.add(x, tf.ones([4])), "shapes [2,3] and [4] do not broadcast"],
+    ["a reshape", (x: tf.Tensor) => tf.reshape(x, [5]), "6 elements do not have the shape [5]"],
+  ])("refuses %s of shapes that do not match, by name", (_, op, message) => {
+    expect(() => trace((x: tf.Tensor) => [op(x)], [tf.zeros([2, 3])], options)).toThrow(message);
+  });
   it("refuses a tensor that was kept from an earlier trace", () => {
     let stolen: tf.Tensor | undefined;
     trace(

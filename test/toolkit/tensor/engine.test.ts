@@ -1,4 +1,7 @@
 // Engine choice, plain compile, trees, gradients and uploads on the engine that is always there (wasm).
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join, resolve } from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import {
   compile,
@@ -35,6 +38,45 @@ describe("useEngine", () => {
     expect(tf.getKernel("UnsortedSegmentSum", "wasm")).toBeDefined();
     const sums = tf.unsortedSegmentSum(tf.tensor1d([1, 2, 3]), tf.tensor1d([0, 1, 0], "int32"), 2);
     expect([...sums.dataSync()]).toEqual([4, 2]);
+  });
+});
+
+describe("an engine that is not there", () => {
+  const root = resolve(import.meta.dirname, "../../..");
+  /** What a fresh process with these variables says of an engine choice. */
+  async function inProcess(choice: string, env: Record<string, string>): Promise<string> {
+    const script = `import { engineAdvice, useEngine } from "#toolkit/tensor/index.ts";
+      try { console.log((await useEngine("${choice}")).name, engineAdvice()); }
+      catch (error) { console.log(error.name, error.message); }`;
+    const { BUNSEN_ENGINE: _, BUNSEN_PJRT_PLUGIN: __, ...rest } = process.env;
+    const child = Bun.spawn([process.execPath, "-e", script], {
+      cwd: root,
+      env: { ...rest, ...env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    const [output, errors] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    expect(await child.exited, errors).toBe(0);
+    return output;
+  }
+  it("is an error that says where was looked and what to install", async () => {
+    const nowhere = { BUNSEN_TENSORFLOW: "/no/such", BUNSEN_PJRT_PLUGIN: "/no/such/plugin.so" };
+    expect(await inProcess("cuda", nowhere)).toMatch(
+      /^EngineUnavailableError no PJRT plugin was found.*pip install.*\/no\/such\/plugin\.so \(BUNSEN_PJRT_PLUGIN\)/s,
+    );
+    expect(await inProcess("cpu", nowhere)).toMatch(/^EngineUnavailableError no libtensorflow was found.*\/no\/such/s);
+  });
+  it("or does not work leaves auto on wasm, and the advice says why", async () => {
+    const folder = mkdtempSync(join(tmpdir(), "bunsen-broken-"));
+    const broken = join(folder, "libtensorflow_cc.so.2");
+    writeFileSync(broken, "404: not found");
+    const said = await inProcess("auto", { BUNSEN_TENSORFLOW: broken, BUNSEN_PJRT_PLUGIN: "/no/such/plugin.so" });
+    expect(said).toMatch(
+      /^wasm running on wasm; .*A native engine was found and does not work: .*libtensorflow_cc.so.2/,
+    );
+    expect(await inProcess("cpu", { BUNSEN_TENSORFLOW: broken })).toMatch(
+      /^NativeLibraryError .*is not a native library/,
+    );
+    rmSync(folder, { recursive: true });
   });
 });
 

@@ -29,8 +29,8 @@ export async function startWasm(): Promise<Runtime> {
     throw new EngineUnavailableError("the wasm backend did not start; reinstall the packages (bun install)", {
       cause: reason,
     });
-  // Its one-hot ignores float on and off values (4.22.0).
-  replaceByHost("wasm", ["OneHot"]);
+  // Its one-hot ignores float on and off values; its gradient of max pooling skips windows without a positive number (4.22.0).
+  replaceByHost("wasm", ["OneHot", "MaxPoolGrad"]);
   await fillMissingKernels("wasm");
   mendKernels();
   registerHostRandom("wasm");

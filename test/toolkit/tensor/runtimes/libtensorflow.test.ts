@@ -11,6 +11,7 @@ import {
   EngineError,
   EngineUnavailableError,
   NativeLibraryError,
+  OutOfDeviceMemoryError,
   tensorFromBytes,
   tf,
   useEngine,
@@ -19,6 +20,7 @@ import { checkLibraryFile } from "#toolkit/tensor/native/elf.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { openTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/library.ts";
 import { startTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/runtime.ts";
+import { collectingBeforeCalls, type Functions } from "./collecting.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bunsen-engine-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
@@ -158,6 +160,33 @@ describe.skipIf(!libraryPath)("libtensorflow", () => {
     expect(collected).toEqual(calm);
   });
 
+  // Some sixty collections of the whole test process take seconds, and minutes where the machine is busy.
+  it("gives the same bits when memory is collected before every single C call", { timeout: 600_000 }, async () => {
+    const bytes = new Uint8Array(Float32Array.from({ length: 4 }, (_, i) => Math.cos(i)).buffer);
+    const step = compile((x: tf.Tensor, narrow: tf.Tensor) => [tf.tanh(tf.matMul(x, narrow))]);
+    const work = async (): Promise<number[]> => {
+      const x = tensorFromBytes(bytes, "F32", [2, 2]);
+      const narrow = tensorFromBytes(bytes, "F32", [2, 2], { store: "bf16" });
+      const word = tf.tensor1d(["longer than twenty-two characters, so on the heap"]);
+      // Lists of inputs, outputs, types and numbers among the attributes.
+      const eager = tf.concat([
+        tf.avgPool(tf.reshape(x, [1, 2, 2, 1]) as tf.Tensor4D, 2, 1, "valid").flatten(),
+        tf.split(x, 2)[1]!.flatten(),
+      ]);
+      const [out] = await step(x, narrow);
+      const text = (word.dataSync() as unknown as string[])[0]!;
+      const values = [...eager.dataSync(), ...out!.dataSync(), text.length];
+      disposeTree([x, narrow, word, eager, out!]);
+      return values;
+    };
+    const calm = await work();
+    const { c } = openTensorflow(libraryPath!);
+    const collected = await collectingBeforeCalls(c as unknown as Functions, work);
+    expect(collected.calls).toBeGreaterThan(40);
+    expect(collected.result).toEqual(calm);
+    step.dispose();
+  });
+
   it("keeps weights as bfloat16 that read, compute and compile as float32", async () => {
     const values = Float32Array.from({ length: 12 }, (_, i) => Math.cos(i) * 3);
     const bytes = new Uint8Array(values.buffer);
@@ -226,6 +255,20 @@ describe.skipIf(!libraryPath)("libtensorflow", () => {
     }
     expect(used[1]).toBe(used[0]);
     expect(Number.isFinite(state.x.dataSync()[0]!)).toBe(true);
+  });
+
+  it("names a lack of memory, says what helps, and computes on afterwards", () => {
+    const tooMuch = (): tf.Tensor => tf.tile(tf.ones([1, 2 ** 20]), [2 ** 23, 1]);
+    expect(tooMuch).toThrow(OutOfDeviceMemoryError);
+    expect(tooMuch).toThrow(/RESOURCE_EXHAUSTED.*Use a smaller batch/s);
+    expect(tf.add(1, 1).dataSync()[0]).toBe(2);
+  });
+
+  it("names an op and its shapes that do not match, and computes on afterwards", () => {
+    const sum = (): tf.Tensor => tf.add(tf.ones([2, 3]), tf.ones([4]));
+    expect(sum).toThrow(EngineError);
+    expect(sum).toThrow(/running op Add.*: INVALID_ARGUMENT: Incompatible shapes: \[2,3\] vs\. \[4\]/);
+    expect(tf.add(1, 1).dataSync()[0]).toBe(2);
   });
 
   it("names an error of a running program and computes on afterwards", async () => {

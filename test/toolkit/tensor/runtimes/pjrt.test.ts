@@ -1,7 +1,8 @@
 // The PJRT runtime: struct offsets against the C header of an installed wheel, errors of plugins that are no use, and
 // a real plugin where BUNSEN_PJRT_PLUGIN names one (XLA's CPU plugin will do).
 import { JSCallback, ptr } from "bun:ffi";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError, tf } from "#toolkit/tensor/index.ts";
@@ -20,6 +21,7 @@ import {
 import { createClient, openPlugin, pluginAt } from "#toolkit/tensor/runtimes/pjrt/plugin.ts";
 import { startPjrt } from "#toolkit/tensor/runtimes/pjrt/runtime.ts";
 import { Struct } from "#toolkit/tensor/runtimes/pjrt/struct.ts";
+import { collect, collectingBeforeCalls, type Functions } from "./collecting.ts";
 
 const wheel = discoverTensorflow().path;
 const headerPath = wheel ? join(dirname(wheel), "include/xla/pjrt/c/pjrt_c_api.h") : "";
@@ -115,6 +117,16 @@ function fakeTable(
   return { address: ptr(table), kept };
 }
 
+/** The header of a 64-bit library for a machine, with its table of sections at an offset. */
+function elf(machine: number, sections = 0n): Uint8Array {
+  const bytes = new Uint8Array(64);
+  bytes.set([0x7f, 0x45, 0x4c, 0x46, 2, 1, 1]);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(18, machine, true);
+  view.setBigUint64(40, sections, true);
+  return bytes;
+}
+
 describe("a plugin that is no use", () => {
   it.each([
     [[1, 2], "speaks PJRT API 1.2"],
@@ -160,6 +172,18 @@ describe("a plugin that is no use", () => {
     if (!libc) return console.log("no libc.so.6 in a known place: nothing to refuse");
     expect(() => openPlugin(libc)).toThrow(/cannot be used as a PJRT plugin: .*GetPjrtApi/s);
   });
+  it.skipIf(process.platform !== "linux").each([
+    ["text", () => new TextEncoder().encode("404: not found".repeat(9)), "is not a native library"],
+    ["of another architecture", () => elf(process.arch === "x64" ? 183 : 62), "is built for"],
+    ["truncated", () => elf(process.arch === "x64" ? 62 : 183, 4096n), "is truncated"],
+  ])("(%s) is refused before the loader sees it", (name, content, message) => {
+    const folder = mkdtempSync(join(tmpdir(), "bunsen-plugin-"));
+    const path = join(folder, `${name.replace(/\W/g, "-")}.so`);
+    writeFileSync(path, content());
+    expect(() => openPlugin(path)).toThrow(NativeLibraryError);
+    expect(() => openPlugin(path)).toThrow(message);
+    rmSync(folder, { recursive: true });
+  });
   it("because none is installed names every place that was looked at", async () => {
     await expect(startPjrt(discoverPlugin({ VIRTUAL_ENV: "/nowhere" }, "/"))).rejects.toThrow(
       /no PJRT plugin was found.*pip install/s,
@@ -202,6 +226,32 @@ describe.skipIf(!plugin)("a real plugin", () => {
     const executables = live.executables;
     step.dispose();
     expect(live.executables).toBe(executables - 1);
+  });
+  it("gives the same bits when memory is collected before every single C call", { timeout: 600_000 }, async () => {
+    const runtime = await startPjrt(discoverPlugin());
+    await tf.setBackend(runtime.engine.backend);
+    const work = async (): Promise<number[]> => {
+      const bytes = new Uint8Array(Float32Array.from({ length: 16 }, (_, i) => Math.cos(i)).buffer);
+      const x = runtime.upload(bytes, "F32", [4, 4], "f32");
+      const narrow = runtime.upload(bytes, "F32", [4, 4], "bf16");
+      const eager = tf.concat([tf.matMul(x, narrow), tf.reverse(x, 0)]);
+      const step = runtime.compile((state: { x: tf.Tensor }) => ({ x: tf.tanh(tf.matMul(state.x, narrow)) }), {
+        donate: [0],
+      });
+      let state = { x: tf.add(x, 1) as tf.Tensor };
+      for (let i = 0; i < 2; i++) {
+        const pending = step(state);
+        collect();
+        state = await pending;
+      }
+      const values = [...eager.dataSync(), ...state.x.dataSync()];
+      step.dispose();
+      return values;
+    };
+    const calm = await work();
+    const collected = await collectingBeforeCalls(openPlugin(plugin!) as unknown as Functions, work);
+    expect(collected.calls).toBeGreaterThan(30);
+    expect(collected.result).toEqual(calm);
   });
   it("refuses a program with an error, not with a crash", async () => {
     const client = createClient(openPlugin(plugin!));

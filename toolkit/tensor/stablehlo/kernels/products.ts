@@ -8,6 +8,10 @@ import type { Attributes, Lowering } from "./lowering.ts";
 function matMul(b: Builder, a: Value, c: Value, transposeA: boolean, transposeB: boolean): Value {
   const [batchA, batchB] = [a.shape.slice(0, -2), c.shape.slice(0, -2)];
   const contractB = transposeB ? c.shape.length - 1 : c.shape.length - 2;
+  if (a.shape.at(transposeA ? -2 : -1) !== c.shape[contractB])
+    throw new RangeError(
+      `matMul of shapes [${a.shape}]${transposeA ? " transposed" : ""} and [${c.shape}]${transposeB ? " transposed" : ""}: the inner sizes differ`,
+    );
   if (sizeOf(batchB) === 1 && !transposeA && batchA.length >= batchB.length) {
     const matrix = b.reshape(c, c.shape.slice(-2));
     return b.dot(a, matrix, { contract: [[a.shape.length - 1], [contractB - batchB.length]] });

@@ -6,6 +6,8 @@ import { axes, elementOf, type Lowering, oneAxis } from "./lowering.ts";
 /** A shape attribute with its one -1 worked out. */
 function inferred(shape: readonly number[], size: number): number[] {
   const known = sizeOf(shape.filter((dimension) => dimension !== -1));
+  if (shape.includes(-1) ? known > 0 && size % known !== 0 : known !== size)
+    throw new RangeError(`${size} elements do not have the shape [${shape}]`);
   return shape.map((dimension) => (dimension === -1 ? (known === 0 ? 0 : size / known) : dimension));
 }
 
