@@ -12,8 +12,10 @@ import {
   type Precision,
   parseEngineChoice,
   random,
+  type TensorTree,
   tensorFromBytes,
   tf,
+  treeLeaves,
   useEngine,
 } from "#toolkit/tensor/index.ts";
 import { createStep, type TrainState, toTensors } from "#toolkit/training/step.ts";
@@ -194,6 +196,16 @@ export function prepareStep(settings: BenchSettings): PreparedStep {
   };
 }
 
+/** Of all bits of a tree's tensors. */
+function hashOf(tree: TensorTree): string {
+  const hash = new Bun.CryptoHasher("sha256");
+  for (const leaf of treeLeaves(tree)) {
+    const values = leaf.dataSync() as Float32Array;
+    hash.update(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return hash.digest("hex").slice(0, 16);
+}
+
 /** Memory of the first and the last tenth of the steps. */
 function growth(memory: readonly { readonly rss: number; readonly tensors: number }[]): Record<string, number> {
   const tenth = Math.floor(memory.length / 10);
@@ -264,6 +276,8 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     gflops: rounded(stats.flops / 1e6 / stepMs, 1),
     tokens_per_s: rounded((1000 * batch * (input + target)) / stepMs, 1),
     loss: rounded(loss, 4),
+    // Equal in two processes that computed the same bits.
+    state_hash: hashOf(step.state),
   };
 }
 

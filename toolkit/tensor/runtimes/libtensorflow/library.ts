@@ -8,7 +8,7 @@ import { cpus, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
 import { checkLibraryFile, symbolsMatching } from "../../native/elf.ts";
-import { setNativeDefault, withoutStderr } from "../../native/environment.ts";
+import { keepFreedMemory, setNativeDefault, withoutStderr } from "../../native/environment.ts";
 import { statusCodes } from "../../native/status-codes.ts";
 
 const table = {
@@ -110,6 +110,7 @@ export function openTensorflow(path: string): Tensorflow {
   // Read when the library is loaded: only errors may reach a notebook's stderr.
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "3");
   setNativeDefault("TF_XLA_FLAGS", cacheFlags(path));
+  keepFreedMemory();
   const c = load(path);
   silenceLogs(path);
   const status = c.TF_NewStatus()!;

@@ -3,7 +3,7 @@
 import { CFunction, dlopen, type Pointer, read, toArrayBuffer } from "bun:ffi";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
 import { checkLibraryFile } from "../../native/elf.ts";
-import { setNativeDefault, withoutStderr } from "../../native/environment.ts";
+import { keepFreedMemory, setNativeDefault, withoutStderr } from "../../native/environment.ts";
 import { statusCodes } from "../../native/status-codes.ts";
 import { type ApiFunction, apiFunctions, apiHeaderBytes, apiVersionOffset } from "./layout.ts";
 import { Struct } from "./struct.ts";
@@ -42,6 +42,7 @@ export function openPlugin(path: string, librariesFirst: readonly string[] = [])
   if (known) return known;
   checkLibraryFile(path);
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "2");
+  keepFreedMemory();
   for (const library of librariesFirst) preload(library);
   const plugin = pluginAt(path, Number(loadApi(path)));
   plugin.call("PJRT_Plugin_Initialize", new Struct("PJRT_Plugin_Initialize_Args"), `initialising ${path}`);
