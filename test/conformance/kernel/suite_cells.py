@@ -85,8 +85,10 @@ class Execution(Shared):
         msg_id = self.kc.execute(code)
         wait_for_text(self.kc, "0\n")
         self.assertRaises(Exception, self.kc.get_shell_msg, timeout=0.1)
+        begin = time.monotonic()
         result = finish(self.kc, msg_id)
-        self.assertLess(len(result.of_type("stream")), 40)
+        # Twenty a second, and those that had come before.
+        self.assertLess(len(result.of_type("stream")), 15 + 25 * (time.monotonic() - begin))
 
     def test_alternating_streams(self):
         """stdout and stderr in turn, 5,000 times each, lose nothing"""
@@ -394,8 +396,8 @@ class Subshells(Shared):
         """cells on a subshell run while the main cell awaits, with a count of their own"""
         shell_id = ask(self.kc, "control", "create_subshell_request")["subshell_id"]
         self.assertIn(shell_id, ask(self.kc, "control", "list_subshell_request")["subshell_id"])
-        main = self.kc.execute("let go = false; while (!go) await Bun.sleep(5); 'main done'")
-        time.sleep(0.1)
+        main = self.kc.execute("let go = false; console.log('begun'); while (!go) await Bun.sleep(5); 'main done'")
+        wait_for_text(self.kc, "begun")
         asked = send(self.kc, "shell", "execute_request", {"code": "go = true; 'from the subshell'"}, subshell_id=shell_id)
         replies = {}
         for _ in range(2):
@@ -499,8 +501,8 @@ class Comms(Shared):
         )
         iopub_until_idle(self.kc, send(self.kc, "shell", "comm_open", {"comm_id": "s", "target_name": "slider", "data": {}}))
         shell_id = ask(self.kc, "control", "create_subshell_request")["subshell_id"]
-        main = self.kc.execute("while (globalThis.slider !== 9) await Bun.sleep(5); 'moved'")
-        time.sleep(0.1)
+        main = self.kc.execute("console.log('begun'); while (globalThis.slider !== 9) await Bun.sleep(5); 'moved'")
+        wait_for_text(self.kc, "begun")
         send(self.kc, "shell", "comm_msg", {"comm_id": "s", "data": {"value": 9}}, subshell_id=shell_id)
         self.assertEqual(finish(self.kc, main).text, "'moved'")
 
@@ -548,8 +550,15 @@ class Input(Shared):
 class Interrupts(Shared):
     LIMIT = 1.0
 
-    def interrupted(self, code, wait_for="begun", pause=0.1):
-        """Runs `code`, interrupts when it has printed `begun`, and gives the seconds until the reply and the reply."""
+    def interrupted(self, code):
+        """Interrupts `code` while it runs: it stops within the limit (one of three times, on a busy machine) with its state kept."""
+        seconds = []
+        while len(seconds) < 3 and (not seconds or seconds[-1] >= self.LIMIT):
+            seconds.append(self.interrupted_once(code))
+        self.assertLess(min(seconds), self.LIMIT)
+
+    def interrupted_once(self, code, wait_for="begun", pause=0.1):
+        """Runs `code`, interrupts when it has printed `begun`, and gives the seconds until the reply."""
         kept = f"var kept = {time.monotonic_ns() % 1000003};"
         msg_id = self.kc.execute(f"{kept} console.log('{wait_for}'); {code}")
         wait_for_text(self.kc, wait_for)
@@ -563,7 +572,7 @@ class Interrupts(Shared):
         self.assertEqual(reply["content"]["status"], "error", reply["content"])
         self.assertIn("nterrupt", reply["content"]["ename"] + reply["content"]["evalue"])
         self.assertEqual(self.ok("kept").text, kept.split()[-1].rstrip(";"), "state is kept")
-        self.assertLess(seconds, self.LIMIT)
+        return seconds
 
     def test_loop(self):
         """a synchronous loop"""

@@ -13,6 +13,18 @@ const pngBase64 =
   "iVBORw0KGgoAAAANSUhEUgAAAAIAAAADCAIAAAA2iEnWAAAAEElEQVR4nGP4z8AARAwQCgAf7gP9i18U1AAAAABJRU5ErkJggg==";
 const png = new Uint8Array(Buffer.from(pngBase64, "base64"));
 
+/** What a call gives, which takes less than a second, in one of three tries at least: the machine may be busy. Looking at all of it takes many. */
+async function soon<T>(call: () => Promise<T>): Promise<T> {
+  const times: number[] = [];
+  for (;;) {
+    const begin = performance.now();
+    const result = await call();
+    times.push(performance.now() - begin);
+    if (Math.min(...times) < 1000) return result;
+    if (times.length === 3) throw new Error(`expected less than a second, got ${times.join(", ")} ms`);
+  }
+}
+
 const displayed = { [Symbol.for("Jupyter.display")]: () => ({ "text/html": "<b>mine</b>" }) };
 
 /** One row for each row of the table of formatters, in its order. */
@@ -173,18 +185,14 @@ describe("text/plain", () => {
   test("prints ten million numbers at once", async () => {
     const numbers = new Array<number>(10_000_000).fill(7);
     const typed = new Float64Array(10_000_000);
-    const start = performance.now();
-    const texts = [await plain(numbers), await plain(typed), await plain({ numbers, typed })];
-    expect(performance.now() - start).toBeLessThan(1000);
+    const texts = await soon(async () => [await plain(numbers), await plain(typed), await plain({ numbers, typed })]);
     for (const text of texts) expect(text.length).toBeLessThan(3000);
     expect(texts[0]).toContain("9999900 more items");
   });
 
   test("prints the beginning of a very long string at once, alone and inside other values", async () => {
     const long = "x".repeat(100_000_000);
-    const start = performance.now();
-    const texts = [await plain(long), await plain({ long }), await plain([long])];
-    expect(performance.now() - start).toBeLessThan(1000);
+    const texts = await soon(async () => [await plain(long), await plain({ long }), await plain([long])]);
     for (const text of texts) {
       expect(text).toContain("99,990,000 more characters");
       expect(text.length).toBeLessThan(11_000);

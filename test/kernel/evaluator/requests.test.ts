@@ -1,7 +1,7 @@
 // What cells ask of the front end and the front end of the child: input, comms, payloads, subshells, live values.
 
 import { afterAll, describe, expect, test } from "vitest";
-import type { CommMessage, Output } from "#kernel/evaluator/port.ts";
+import type { CommMessage, MimeBundle, Output, RuntimeProperty } from "#kernel/evaluator/port.ts";
 import { start } from "./harness.ts";
 
 const kernel = start();
@@ -127,7 +127,7 @@ describe("comms", () => {
     await kernel.evaluator.comm("m6", message("comm_msg", "c3", {}), null);
     expect(kernel.text("m6", "stderr")).toContain("handler failed");
     const spinning = kernel.evaluator.comm("m7", message("comm_msg", "c3", { spin: true }), null);
-    await Bun.sleep(50);
+    await kernel.until((output) => output.type === "stream" && output.cell === "m7");
     await kernel.evaluator.interrupt();
     await spinning;
     expect((await kernel.run("'free'")).value).toContain("free");
@@ -158,16 +158,25 @@ describe("subshells", () => {
   });
 });
 
+/** Live values are asked for 60 ms at most: on a machine that gives the child no time, once more. */
+async function propertiesOf(expression: string): Promise<readonly RuntimeProperty[]> {
+  for (let turn = 0; turn < 50; turn++) {
+    const found = await kernel.evaluator.properties(expression);
+    if (found.length > 0) return found;
+  }
+  return [];
+}
+
 describe("live values", () => {
   test("tell their properties without running user code", async () => {
     await kernel.run(
       "let ran = 0; const shape = { width: 1, area() {}, get trap() { ran++; return { hidden: 1 } }, Inner: class {}, list: [{ deep: 1 }], 'odd key': 1 }",
     );
-    const names = (await kernel.evaluator.properties("shape")).map(({ name, type }) => `${name}:${type}`);
+    const names = (await propertiesOf("shape")).map(({ name, type }) => `${name}:${type}`);
     expect(names).toEqual(
       expect.arrayContaining(["width:property", "area:function", "trap:property", "Inner:class", "list:property"]),
     );
-    expect((await kernel.evaluator.properties("shape.list[0]")).map(({ name }) => name)).toContain("deep");
+    expect((await propertiesOf("shape.list[0]")).map(({ name }) => name)).toContain("deep");
     expect(await kernel.evaluator.properties("shape.trap")).toEqual([]);
     expect(await kernel.evaluator.properties("shape.area()")).toEqual([]);
     expect(await kernel.evaluator.properties("nobody")).toEqual([]);
@@ -177,24 +186,23 @@ describe("live values", () => {
 
   test("of names that shadow built-ins are the cell's", async () => {
     await kernel.run("const navigator = { mine: 1 }");
-    expect((await kernel.evaluator.properties("navigator")).map(({ name }) => name)).toContain("mine");
+    expect((await propertiesOf("navigator")).map(({ name }) => name)).toContain("mine");
   });
 
   test("are inspected as plain text, or not at all", async () => {
     await kernel.run("const seen = { a: [1, 2] }");
-    expect(await kernel.evaluator.inspect("seen.a")).toMatchObject({ "text/plain": expect.stringContaining("1") });
+    let inspected: MimeBundle | null = null;
+    for (let turn = 0; inspected === null && turn < 50; turn++) inspected = await kernel.evaluator.inspect("seen.a");
+    expect(inspected).toMatchObject({ "text/plain": expect.stringContaining("1") });
     expect(await kernel.evaluator.inspect("unseen")).toBeNull();
   });
 
   test("are not waited for while a cell computes", async () => {
-    const running = kernel.run(
-      "console.log('busy'); const stop = Date.now() + 500; while (Date.now() < stop) ; 'over'",
-    );
+    const running = kernel.run("console.log('busy'); while (true) ;");
     await kernel.until((output) => output.type === "stream" && output.text === "busy\n");
-    const begin = performance.now();
     expect(await kernel.evaluator.properties("seen")).toEqual([]);
     expect(await kernel.evaluator.inspect("seen")).toBeNull();
-    expect(performance.now() - begin).toBeLessThan(400);
-    expect((await running).value).toContain("over");
+    await kernel.evaluator.interrupt();
+    expect((await running).result).toMatchObject({ ename: "InterruptedError" });
   });
 });
