@@ -103,7 +103,11 @@ async function sameRows(python: string): Promise<void> {
 }
 
 async function sameIds(python: string, folder: string): Promise<void> {
-  const environment = readEnvironment({ HF_HOME: join(folder, "hf2"), BUNSEN_CACHE: join(folder, "bunsen2") });
+  const environment = readEnvironment({
+    HF_HOME: join(folder, "hf2"),
+    BUNSEN_CACHE: join(folder, "bunsen2"),
+    BUNSEN_LOCK: join(folder, "lock2.json"),
+  });
   const texts: string[] = [];
   for (const [name, split] of [
     ["glue/rte", "train"],

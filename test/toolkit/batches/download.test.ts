@@ -120,12 +120,13 @@ describe("a download", () => {
     hub.fault(
       name,
       { kind: "status", status: 429, headers: { "retry-after": "7" } },
-      { kind: "status", status: 503, headers: { "retry-after": new Date(Date.now() + 20_000).toUTCString() } },
+      { kind: "status", status: 503, headers: { "retry-after": new Date(Date.now() + 200_000).toUTCString() } },
     );
     await get();
     expect(waits[0]).toBe(7000);
-    expect(waits[1]).toBeGreaterThan(15_000);
-    expect(waits[1]).toBeLessThanOrEqual(20_000);
+    // A date: what is left of it when the answer is read, however busy the machine.
+    expect(waits[1]).toBeGreaterThan(100_000);
+    expect(waits[1]).toBeLessThanOrEqual(200_000);
   });
 
   it("waits longer after each failure where the server does not say", async () => {

@@ -47,13 +47,14 @@ beforeAll(() => {
   process.env.BUNSEN_HUB = `http://127.0.0.1:${server.port}`;
   process.env.HF_HOME = home;
   process.env.BUNSEN_CACHE = join(home, "bunsen");
+  process.env.BUNSEN_LOCK = join(home, "lock.json");
 });
 afterEach(() => {
   asked.length = 0;
 });
 afterAll(async () => {
   await server.stop(true);
-  for (const name of ["BUNSEN_HUB", "HF_HOME", "BUNSEN_CACHE", "BUNSEN_OFFLINE"])
+  for (const name of ["BUNSEN_HUB", "HF_HOME", "BUNSEN_CACHE", "BUNSEN_LOCK", "BUNSEN_OFFLINE"])
     if (before[name] === undefined) delete process.env[name];
     else process.env[name] = before[name];
   rmSync(home, { recursive: true, force: true });
