@@ -60,22 +60,31 @@ function installEmitters(): void {
   prototype.emit = instead(prototype.emit, guarded(prototype.emit));
 }
 
-/** Modules whose functions take a callback as their last argument. What has imported them by name before has the functions as they were. */
-export const CALLBACK_MODULES: readonly string[] = ["node:fs", "node:dns", "node:zlib", "node:crypto"];
+/** Modules whose functions take a callback as their last argument. */
+const CALLBACK_MODULES: readonly string[] = ["node:fs", "node:dns", "node:zlib", "node:crypto"];
+const guardedModules = new Set<string>();
 
-function installModuleCallbacks(): void {
-  for (const module of CALLBACK_MODULES) {
-    const functions = builtIn(module) as Record<string, unknown>;
-    for (const [name, value] of Object.entries(functions)) {
-      if (typeof value !== "function" || /^[A-Z]|Sync$/.test(name)) continue;
-      const original = value as Callback;
-      functions[name] = instead(original, function (this: unknown, ...values: unknown[]): unknown {
-        const last = values.length - 1;
-        if (typeof values[last] === "function") values[last] = guarded(values[last]);
-        return original.apply(this, values);
-      });
-    }
+/**
+ * The functions of such a module, guarded; null for other modules. From the first call on, whoever requires the module has them too.
+ * (What has imported it by name before has the functions as they were. Loading all of them at the start would take longer than the
+ * start itself.)
+ */
+export function guardedModule(path: string): Record<string, unknown> | null {
+  const name = path.startsWith("node:") ? path : `node:${path}`;
+  if (!CALLBACK_MODULES.includes(name)) return null;
+  const functions = builtIn(name) as Record<string, unknown>;
+  if (guardedModules.has(name)) return functions;
+  guardedModules.add(name);
+  for (const [key, value] of Object.entries(functions)) {
+    if (typeof value !== "function" || /^[A-Z]|Sync$/.test(key)) continue;
+    const original = value as Callback;
+    functions[key] = instead(original, function (this: unknown, ...values: unknown[]): unknown {
+      const last = values.length - 1;
+      if (typeof values[last] === "function") values[last] = guarded(values[last]);
+      return original.apply(this, values);
+    });
   }
+  return functions;
 }
 
 function isPlainObject(value: unknown): value is Record<string, unknown> {
@@ -152,7 +161,7 @@ function installEventTargets(): void {
 export function installCallbacks(): void {
   installTimers();
   installEmitters();
-  installModuleCallbacks();
+  guardedModule("node:fs");
   installServers();
   installEventTargets();
 }

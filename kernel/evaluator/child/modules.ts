@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join, resolve } from "node:path";
 import { fileURLToPath, pathToFileURL } from "node:url";
-import { CALLBACK_MODULES } from "./callbacks.ts";
+import { guardedModule } from "./callbacks.ts";
 import { isGuarded } from "./guard.ts";
 import { forgetChanged, forgetModule, isLocal, neverReload } from "./reload.ts";
 
@@ -134,12 +134,9 @@ export async function importModule(name: unknown, options?: ImportCallOptions): 
   if (!OWN.test(String(name))) forgetChanged(path);
   const load = async (): Promise<Record<string, unknown>> => {
     if (options !== undefined) return await import(path, options);
-    const builtIn = path.startsWith("node:") ? path : `node:${path}`;
-    if (CALLBACK_MODULES.includes(builtIn)) {
-      // The kernel's own imports came first: the module's names are those of before, its object is not.
-      const functions = require(builtIn) as Record<string, unknown>;
-      return { ...(await import(builtIn)), ...functions, default: functions };
-    }
+    // The kernel's own imports may have come first: the module's names are those of before, its object is not.
+    const functions = guardedModule(path);
+    if (functions !== null) return { ...(await import(path)), ...functions, default: functions };
     if (isGuarded() && isLocal(path)) evaluateGuarded(path);
     return await import(path);
   };
