@@ -1,6 +1,6 @@
 // Gradients of tfjs-core 4.22 that are wrong or fail, replaced: maximum, minimum and squared difference forget to sum
-// over broadcast dimensions, and that of a product calls a chained op that is not loaded. Delete a row when upstream
-// is right; the conformance suite says so.
+// over broadcast dimensions, that of a product calls a chained op that is not loaded, and that of a sum makes ones of its
+// input's size on the host. Delete a row when upstream is right; the conformance suite says so.
 import * as tf from "@tensorflow/tfjs-core";
 import "@tensorflow/tfjs-core/dist/register_all_gradients";
 
@@ -40,6 +40,16 @@ export function mendGradients(): void {
       return { a: () => unbroadcast(pair[0], a.shape), b: () => unbroadcast(pair[1], b.shape) };
     });
   }
+
+  replace("Sum", ["x"], (dy, saved, attributes) => ({
+    x: () => {
+      const { shape } = saved[0]!;
+      const axes = tf.util.parseAxisParam((attributes as { axis: number | number[] }).axis, shape);
+      const kept = shape.map((size, index) => (axes.includes(index) ? 1 : size));
+      // `fill` is a kernel, `ones` an array of JavaScript: 12 MiB for each attention of a T5-base step, when it is traced.
+      return tf.mul(tf.reshape(dy as tf.Tensor, kept), tf.fill(shape, 1));
+    },
+  }));
 
   replace("Prod", ["x"], (dy, saved, attributes) => ({
     x: () => {

@@ -4,7 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Precision, TensorTree } from "./contract.ts";
 import { CompileError } from "./errors.ts";
-import { Builder, type Element, type Program, sizeOf, type Value } from "./stablehlo/builder.ts";
+import { Builder, type Element, isSplat, type Program, sizeOf, type Value } from "./stablehlo/builder.ts";
 import { lowerings } from "./stablehlo/kernels/index.ts";
 import { dtypeOf, elementOf } from "./stablehlo/kernels/lowering.ts";
 import { treeLeaves, treeWithLeaves } from "./trees.ts";
@@ -94,10 +94,9 @@ class TracingBackend extends tf.KernelBackend {
     const { builder, values: known, sources } = active();
     const element = elementOf(dtype);
     const numbers = values as Float32Array | Int32Array | Uint8Array;
-    const first = numbers[0];
-    if (numbers.length <= inlineLimit || numbers.every((value) => Object.is(value, first))) {
-      known.set(dataId, builder.constant(numbers, shape, element));
-    } else {
+    if (numbers.length <= inlineLimit) known.set(dataId, builder.constant(numbers, shape, element));
+    else if (isSplat(numbers)) known.set(dataId, builder.splat(numbers[0]!, shape, element));
+    else {
       sources.push({ kind: "constant", values: numbers.slice(), shape: [...shape], dtype });
       known.set(dataId, builder.argument(shape, element));
     }

@@ -59,6 +59,17 @@ function literal(value: number, element: Element): string {
   return `0x${hex.toUpperCase()}`;
 }
 
+/** Whether all elements are the same bits. tfjs makes zeros of a weight's size on the host, so this is one memcmp. */
+export function isSplat(values: ArrayLike<number>): boolean {
+  if (ArrayBuffer.isView(values)) {
+    const bytes = Buffer.from(values.buffer, values.byteOffset, values.byteLength);
+    const size = values.byteLength / Math.max(1, values.length);
+    return values.length < 2 || bytes.compare(bytes, size, bytes.length, 0, bytes.length - size) === 0;
+  }
+  for (let i = 1; i < values.length; i++) if (!Object.is(values[i], values[0])) return false;
+  return true;
+}
+
 /** Calls that are written together at the end, see `defer`. */
 interface Group {
   readonly operands: Value[];
@@ -359,9 +370,7 @@ export class Builder {
   }
 
   constant(values: ArrayLike<number>, shape: readonly number[], element: Element): Value {
-    let isSplat = true;
-    for (let i = 1; i < values.length && isSplat; i++) isSplat = Object.is(values[i], values[0]);
-    if (isSplat) return this.splat(values[0] ?? 0, shape, element);
+    if (isSplat(values)) return this.splat(values[0] ?? 0, shape, element);
     const nest = (depth: number, offset: number): string => {
       if (depth === shape.length) return literal(values[offset]!, element);
       const stride = sizeOf(shape.slice(depth + 1));
