@@ -79,7 +79,9 @@ const startWorker =
     : (): Worker => new Worker(new URL("./batch-worker.ts", import.meta.url).href);
 
 /** A range shorter than this is over before a worker has started. */
-const shortest = 4 * places;
+const shortest = 16;
+/** Steps between two messages to the worker: a message costs as much as a batch, and half the ring is left meanwhile. */
+const stride = places / 2;
 
 /**
  * The batches of a range of steps.
@@ -139,7 +141,7 @@ function startHelper(range: Prefetched): Helper | null {
       // Only now: what was made before the failure is good.
       if (parts === null && failed !== null) throw failed;
       ring.ask(step);
-      send("on");
+      if (step % stride === 0) send("on");
       return parts;
     },
     stop() {

@@ -3,7 +3,7 @@
 import type { Batch } from "./contract.ts";
 
 /** Steps that the worker may be ahead. */
-export const places = 4;
+export const places = 8;
 
 /** Cells of the control array; one stamp per place follows them. */
 const asked = 0;
