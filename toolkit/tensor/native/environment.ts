@@ -56,7 +56,8 @@ export function keepFreedMemory(): void {
   try {
     const { mallopt } = dlopen("libc.so.6", { mallopt: { args: ["i32", "i32"], returns: "i32" } }).symbols;
     mallopt(mapThreshold, 32 * 2 ** 20);
-    mallopt(trimThreshold, 128 * 2 ** 20);
+    // What the compiler leaves at the end of its arenas (of 64 MiB at most) goes back; a step re-uses the rest.
+    mallopt(trimThreshold, 16 * 2 ** 20);
   } catch {
     // musl: its allocator has other habits.
   }
