@@ -2,7 +2,7 @@
 // where there is a compiler, in bf16; forward and backward equal the same function run eagerly. On wasm `compile` runs
 // the function itself. Skipped where libtensorflow or the files are absent.
 import { join } from "node:path";
-import { beforeAll, describe, expect } from "vitest";
+import { beforeAll, describe, expect, vi } from "vitest";
 import { type ClipModel, contrastiveLoss, forward as forwardClip, loadClip } from "#toolkit/models/clip/index.ts";
 import type { TwoTowerPorts } from "#toolkit/models/contract.ts";
 import { forward, loadT5, type T5Model } from "#toolkit/models/t5/index.ts";
@@ -17,6 +17,9 @@ import {
   parametersLike,
   relativeDifference,
 } from "../toolkit/golden.ts";
+
+// XLA compiles each of these in seconds; a busy machine makes minutes of them.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const hasNative = discoverTensorflow().path !== undefined;
 if (!hasNative) console.log("libtensorflow is not installed here: the golden files are not compiled");

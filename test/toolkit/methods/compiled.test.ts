@@ -1,6 +1,6 @@
 // Every method through `compile` against the same function run eagerly: loss and the gradient of every trainable
 // parameter, routing noise on, dropout with the first. Skipped where libtensorflow is absent: wasm compiles nothing.
-import { beforeAll, describe, expect, test } from "vitest";
+import { beforeAll, describe, expect, test, vi } from "vitest";
 import { portContext } from "#toolkit/methods/fill-ports.ts";
 import { fillPorts, methods, type Parameters } from "#toolkit/methods/index.ts";
 import { forward, randomT5 } from "#toolkit/models/t5/index.ts";
@@ -9,6 +9,9 @@ import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/disco
 import { expectGradients } from "../golden.ts";
 import { disturb, names, startMethod } from "./rows.ts";
 import { tinyBatch, tinyConfig } from "./tiny.ts";
+
+// XLA compiles each of these in seconds; a busy machine makes minutes of them.
+vi.setConfig({ testTimeout: 300_000, hookTimeout: 300_000 });
 
 const hasNative = discoverTensorflow().path !== undefined;
 if (!hasNative) console.log("libtensorflow is not installed here: no method is compiled");
