@@ -44,7 +44,11 @@ export async function startWasm(): Promise<Runtime> {
     },
     upload(bytes, stored, shape) {
       checkStored(bytes, stored, shape);
-      return tf.tensor(decodeStored(bytes, stored), [...shape], storedDtype[stored]);
+      const values = decodeStored(bytes, stored);
+      // The wasm backend copies into its own memory at once; tfjs's cpu backend, its peer in tests and benches, keeps
+      // the array it is given, which the caller may fill again.
+      const own = tf.getBackend() === "wasm" ? values : values.slice();
+      return tf.tensor(own, [...shape], storedDtype[stored]);
     },
     compile: plainCompile,
   };
