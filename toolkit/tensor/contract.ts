@@ -17,6 +17,8 @@ export interface Engine {
   readonly backend: string;
   readonly version: string;
   readonly device: string;
+  /** Threads that one op may use, where the engine lets us say so: BUNSEN_THREADS, else all cores. */
+  readonly threads?: number;
 }
 
 export interface CompileOptions {

@@ -57,6 +57,8 @@ export interface CommonConfig {
   /** Folder of another run (or adapters) to start from; null starts fresh. */
   readonly from: readonly string[];
   readonly engine: EngineChoice;
+  /** Threads of the engine; null takes BUNSEN_THREADS, else all cores. Fixed when the run begins, and kept on resume. */
+  readonly threads: number | null;
   readonly precision: Precision;
   /** Task key in front of the input. */
   readonly prefix: boolean;
@@ -260,6 +262,7 @@ const common: Readonly<Record<string, FieldRule>> = {
   patience: integer(0, 0),
   from: texts([]),
   engine: oneOf("auto", ["auto", "cuda", "cpu", "wasm"]),
+  threads: orNull(integer(undefined, 1)),
   precision: oneOf("f32", ["f32", "bf16", "tf32"]),
   prefix: flag(true),
   variant: oneOf("fixed", ["faithful", "fixed"]),

@@ -1,7 +1,7 @@
 // What a run ran on, written beside it: versions, engine, cores, git. Two of these decide whether a resumed run can be
-// bit-identical (engine and cores), so they are compared on resume.
+// bit-identical (engine and threads), so they are compared on resume; the count of threads is set before that.
 import { execFileSync } from "node:child_process";
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
 import type { Engine } from "#toolkit/tensor/index.ts";
@@ -60,6 +60,28 @@ export function batchPlanOf(record: EnvironmentRecord): number {
   return record.batchPlan ?? 1;
 }
 
+/**
+ * Before an engine starts: the threads that a run was begun with, else those that its configuration asks for. An engine
+ * that runs already keeps its own, and so does a user who set BUNSEN_THREADS; `environmentDifference` and
+ * `threadProblem` say so then.
+ */
+export function pinThreads(run: string, asked: number | null): void {
+  const threads = readEnvironment(run)?.engine.threads ?? asked;
+  if (threads !== null) process.env.BUNSEN_THREADS ??= String(threads);
+}
+
+/** What is wrong with an engine's threads for a run that asks for `asked`; null where nothing is. */
+export function threadProblem(engine: Engine, asked: number | null): string | null {
+  if (asked === null || engine.threads === undefined || engine.threads === asked) return null;
+  return `threads: the run asks for ${asked}, and the engine of this process runs on ${engine.threads}. Start a new process${process.env.BUNSEN_THREADS === String(asked) ? "" : ` with BUNSEN_THREADS=${asked} or without it`}, or take \`threads\` out of the configuration.`;
+}
+
+/** The record of a run's folder, or null where it has none. */
+export function readEnvironment(run: string): EnvironmentRecord | null {
+  const path = join(run, "environment.json");
+  return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as EnvironmentRecord) : null;
+}
+
 /** What would change the bits of a resumed run, each as `was → is`. */
 export function environmentDifference(before: EnvironmentRecord, after: EnvironmentRecord): string[] {
   const watched = (record: EnvironmentRecord): Record<string, unknown> => ({
@@ -68,9 +90,14 @@ export function environmentDifference(before: EnvironmentRecord, after: Environm
     device: record.engine.device,
     processor: record.processor,
     cores: record.cores,
+    threads: record.engine.threads,
   });
   const [was, is] = [watched(before), watched(after)];
-  return Object.keys(was)
-    .filter((name) => was[name] !== is[name])
-    .map((name) => `${name}: ${was[name]} → ${is[name]}`);
+  return (
+    Object.keys(was)
+      .filter((name) => was[name] !== is[name])
+      // A record older than the count of threads says nothing of it; cores are compared all the same.
+      .filter((name) => name !== "threads" || was[name] !== undefined)
+      .map((name) => `${name}: ${was[name]} → ${is[name]}`)
+  );
 }

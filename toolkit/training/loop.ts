@@ -16,7 +16,15 @@ import { listCheckpoints, loadCheckpoint, type Position, pruneCheckpoints, saveC
 import { ConfigError, configDifference, type RunConfig, type RunConfigInput, resolveConfig } from "./config.ts";
 import type { TrainEvent } from "./contract.ts";
 import { loadTasks, mixtureOf, type TaskData } from "./data.ts";
-import { batchPlanOf, type EnvironmentRecord, environmentDifference, recordEnvironment } from "./environment.ts";
+import {
+  batchPlanOf,
+  type EnvironmentRecord,
+  environmentDifference,
+  pinThreads,
+  readEnvironment,
+  recordEnvironment,
+  threadProblem,
+} from "./environment.ts";
 import { TrainingError } from "./errors.ts";
 import { estimate, passSeconds } from "./estimate.ts";
 import { createPredictor, evaluate } from "./evaluate.ts";
@@ -73,11 +81,11 @@ function claimFolder(config: RunConfig, environment: EnvironmentRecord): void {
     return;
   }
   const before = JSON.parse(readFileSync(configPath, "utf8")) as unknown;
-  const record = existsSync(environmentPath)
-    ? (JSON.parse(readFileSync(environmentPath, "utf8")) as EnvironmentRecord)
-    : null;
+  const record = readEnvironment(config.run);
   const plan = record === null ? 1 : batchPlanOf(record);
-  const { run: _before, ...rest } = before as RunConfig;
+  const { run: _before, ...own } = before as RunConfig;
+  // A run begun before there was a choice of threads took the default.
+  const rest = { ...own, threads: own.threads ?? null };
   const { run: _now, ...now } = config; // a moved folder is the same run
   // The first plan had no choice of lengths: whether such a run can go on is not a question of configuration.
   const difference = configDifference(plan === 1 ? { ...rest, lengths: now.lengths } : rest, now);
@@ -146,6 +154,7 @@ function initialParameters(
 export async function* train(input: RunConfigInput, runtime: TrainOptions = {}): AsyncGenerator<TrainEvent> {
   const config = resolveRun(input);
   const { signal } = runtime;
+  pinThreads(config.run, config.threads);
   const { model: loaded, tokenizer } = await loadBackbone(config.model, config.engine, config.precision);
   const model = withDropout(loaded, config.dropout);
   const { method, options, problems } = resolveMethod(config.method, config.options, model.backbone);
@@ -161,6 +170,8 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
   if (problems.length > 0) throw new ConfigError(problems.map((problem) => problem.replace(/^/, "options: ")));
 
   const engine = currentEngine();
+  const wrongThreads = threadProblem(engine, config.threads);
+  if (wrongThreads !== null) throw new TrainingError(wrongThreads);
   const environment = recordEnvironment(engine);
   claimFolder(config, environment);
   const finished = finishedResult(config.run);

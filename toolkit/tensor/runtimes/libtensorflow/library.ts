@@ -4,7 +4,7 @@
 
 import { type ConvertFns, dlopen, type Pointer } from "bun:ffi";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
-import { cpus, homedir } from "node:os";
+import { availableParallelism, cpus, homedir } from "node:os";
 import { dirname, join } from "node:path";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
 import { checkLibraryFile, symbolsMatching } from "../../native/elf.ts";
@@ -32,6 +32,7 @@ const table = {
   TF_DeviceListMemoryBytes: { args: ["ptr", "i32", "ptr"], returns: "i64" },
   TF_DeleteDeviceList: { args: ["ptr"], returns: "void" },
   TFE_NewContextOptions: { args: [], returns: "ptr" },
+  TFE_ContextOptionsSetConfig: { args: ["ptr", "ptr", "u64", "ptr"], returns: "void" },
   TFE_DeleteContextOptions: { args: ["ptr"], returns: "void" },
   TFE_NewContext: { args: ["ptr", "ptr"], returns: "ptr" },
   TFE_ContextListDevices: { args: ["ptr", "ptr"], returns: "ptr" },
@@ -94,6 +95,8 @@ export interface Tensorflow {
   /** The main thread's status; calls on the engine thread bring their own. */
   readonly status: Handle;
   readonly devices: readonly Device[];
+  /** Threads of one op, fixed when the context was made. */
+  readonly threads: number;
   /** @throws EngineError when `status` holds an error; `doing` completes "while …". */
   check(doing: string, status?: Handle): void;
   /** Address of a function, for the engine thread. */
@@ -118,7 +121,11 @@ export function openTensorflow(path: string): Tensorflow {
     const code = c.TF_GetCode(of);
     if (code !== 0) throw statusError(statusCodes[code] ?? `code ${code}`, c.TF_Message(of) ?? "", doing);
   };
+  const threads = threadCount();
   const options = c.TFE_NewContextOptions();
+  const configuration = threadConfiguration(threads);
+  c.TFE_ContextOptionsSetConfig(options, configuration, BigInt(configuration.length), status);
+  check("setting the number of threads");
   const context = c.TFE_NewContext(options, status);
   c.TFE_DeleteContextOptions(options);
   check("opening a TensorFlow context");
@@ -129,11 +136,26 @@ export function openTensorflow(path: string): Tensorflow {
     context: context!,
     status,
     devices: listDevices(c, context!, status),
+    threads,
     check,
     address: (name) => Number((c[name] as unknown as { readonly ptr: number }).ptr),
   };
   opened.set(path, library);
   return library;
+}
+
+/** @throws RangeError where BUNSEN_THREADS is no count. */
+function threadCount(): number {
+  const asked = process.env.BUNSEN_THREADS;
+  if (asked === undefined || asked === "") return availableParallelism();
+  const threads = Number(asked);
+  if (Number.isInteger(threads) && threads >= 1 && threads <= 1024) return threads;
+  throw new RangeError(`BUNSEN_THREADS: expected an integer from 1 to 1024, got ${JSON.stringify(asked)}`);
+}
+
+/** A serialised ConfigProto with intra_op_parallelism_threads, its field 2, alone. */
+function threadConfiguration(threads: number): Uint8Array {
+  return Uint8Array.of(0x10, ...(threads < 128 ? [threads] : [(threads & 0x7f) | 0x80, threads >> 7]));
 }
 
 function load(path: string): Symbols {
@@ -171,7 +193,9 @@ function cacheKey(path: string): string {
   const features =
     process.platform === "linux" ? (/^flags\s*:.*$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[0] ?? "") : "";
   const { size, mtimeMs } = statSync(path);
-  return Bun.hash(`${path} ${size} ${mtimeMs} ${process.arch} ${cpus().length} ${features}`).toString(16);
+  return Bun.hash(
+    `${path} ${size} ${mtimeMs} ${process.arch} ${cpus().length} ${process.env.BUNSEN_THREADS ?? ""} ${features}`,
+  ).toString(16);
 }
 
 /**

@@ -76,6 +76,7 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
       device: gpu
         ? `${gpu.name} (${Math.round(gpu.memory / 2 ** 20)} MiB)`
         : `${cpus()[0]?.model.trim() ?? "processor"} (${cpus().length} cores)`,
+      ...(gpu ? {} : { threads: tensorflow.threads }),
     },
     upload(bytes, stored, shape, store) {
       checkStored(bytes, stored, shape);
