@@ -92,11 +92,11 @@ async function makeBackbone(folder: string, terminal: Terminal): Promise<void> {
 
 export const command: Command = {
   summary: "train many runs, resumable",
-  usage: `usage: bunsen sweep quick|full [--folder runs/NAME] [--model FOLDER|HUB-ID] [--engine auto|cpu|cuda|wasm]
+  usage: `usage: bunsen sweep quick|full|--quick|--full [--folder runs/NAME] [--model FOLDER|HUB-ID] [--engine auto|cpu|cuda|wasm]
                     [--set key=value …] [--plan [--step-ms N [--run-seconds N] | --measured FOLDER]]
 
 Runs a study: pretraining (unless --model names a T5), source stages, all methods on all targets with the same budget.
-The same command goes on where it was broken off. Prints the table, writes table.md and summary.json into the folder.
+The same command goes on where it was broken off; --quick is the same as the word quick. Prints the table, writes table.md and summary.json into the folder.
 
   quick            eight methods, two targets, k = 16 and full: made for an hour on two cores
   full             every method, k = 4, 16, 32 and full, on the same small T5; with --model the paper's own groups:
@@ -118,17 +118,21 @@ The same command goes on where it was broken off. Prints the table, writes table
         model: { type: "string" },
         engine: { type: "string", default: "auto" },
         plan: { type: "boolean", default: false },
+        quick: { type: "boolean", default: false },
+        full: { type: "boolean", default: false },
         set: { type: "string", multiple: true, default: [] },
         "step-ms": { type: "string" },
         "run-seconds": { type: "string" },
         measured: { type: "string" },
       },
     });
-    const [name] = positionals;
+    // The study's name, as a word or as a flag; the same one twice is no contradiction.
+    const asked = [...positionals, ...(["quick", "full"] as const).filter((flag) => values[flag])];
+    const [name] = asked;
     const known = studies[name ?? ""];
-    if (known === undefined || positionals.length > 1) {
+    if (known === undefined || new Set(asked).size > 1) {
       throw new UsageError(
-        `expected one of the studies ${Object.keys(studies).join(", ")}, got ${positionals.join(" ") || "none"}`,
+        `expected one of the studies ${Object.keys(studies).join(", ")}, got ${asked.join(" ") || "none"}`,
       );
     }
     const paper = values.model !== undefined && known.given === paperStudy;

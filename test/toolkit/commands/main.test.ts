@@ -35,6 +35,17 @@ describe("bunsen", () => {
     expect(err).not.toMatch(noStack);
   });
 
+  test("sweep takes its study as a word or as a flag", async () => {
+    const word = await run("sweep", "quick", "--plan", "--step-ms", "10");
+    expect(word.status).toBe(0);
+    expect(word.out).toContain("MPT without decomposition on glue/rte k=16");
+    expect(await run("sweep", "--quick", "--plan", "--step-ms", "10")).toEqual(word);
+    expect(await run("sweep", "quick", "--quick", "--plan", "--step-ms", "10")).toEqual(word);
+    const both = await run("sweep", "full", "--quick");
+    expect(both.status).toBe(2);
+    expect(both.err).toContain("expected one of the studies quick, full, got full quick");
+  });
+
   test("a config with several mistakes reports all of them at once", async () => {
     const { status, err } = await run(
       "train",
