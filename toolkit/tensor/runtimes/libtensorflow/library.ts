@@ -193,9 +193,10 @@ function cacheKey(path: string): string {
   const features =
     process.platform === "linux" ? (/^flags\s*:.*$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[0] ?? "") : "";
   const { size, mtimeMs } = statSync(path);
-  return Bun.hash(
-    `${path} ${size} ${mtimeMs} ${process.arch} ${cpus().length} ${process.env.BUNSEN_THREADS ?? ""} ${features}`,
-  ).toString(16);
+  const threads = threadCount();
+  const fewer = threads === availableParallelism() ? "" : `, ${threads} threads`;
+  const machine = `${process.arch} ${cpus().length}${fewer} ${features}`;
+  return Bun.hash(`${path} ${size} ${mtimeMs} ${machine}`).toString(16);
 }
 
 /**
