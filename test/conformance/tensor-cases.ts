@@ -479,6 +479,26 @@ const multiplied: Case[] = [
     run: (a, b) => tf.matMul(a!, b!, false, true),
     gradient: [0, 1],
   },
+  // Large enough for an engine to leave its general path: every way to lie, tall and wide, single and batched.
+  ...[false, true].flatMap((transposeA) =>
+    [false, true].flatMap((transposeB) =>
+      (
+        [
+          [[], 5, 40, 64],
+          [[], 40, 24, 6],
+          [[2, 3], 17, 32, 20],
+          [[1, 4], 12, 30, 16],
+        ] as const
+      ).map(([batch, rows, inner, columns], at) => ({
+        name: `matMul [${[...batch, rows, inner]}] by [${[...batch, inner, columns]}]${transposeA ? ", a transposed" : ""}${transposeB ? ", b transposed" : ""}`,
+        inputs: [
+          f([...batch, ...(transposeA ? [inner, rows] : [rows, inner])], at + 1),
+          f([...batch, ...(transposeB ? [columns, inner] : [inner, columns])], at + 9),
+        ],
+        run: (a: tf.Tensor | undefined, b: tf.Tensor | undefined) => tf.matMul(a!, b!, transposeA, transposeB),
+      })),
+    ),
+  ),
   {
     name: "matMul of a batch by one matrix",
     inputs: [f([2, 3, 4], 1), f([1, 4, 5], 2)],

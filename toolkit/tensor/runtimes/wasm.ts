@@ -87,8 +87,8 @@ function mendKernels(): void {
     shapeOf(a).includes(0) || dtypeOf(a) !== "float32" || dtypeOf(b) !== "float32";
   mend(
     "BatchMatMul",
-    (call) => isOdd(call) || isTransposedMatrix(call),
-    (call, plain) => (isOdd(call) ? onHost("BatchMatMul")(call) : transposeFirst(call, plain)) as tf.TensorInfo,
+    (call) => isOdd(call) || isSlowProduct(call),
+    (call, plain) => (isOdd(call) ? onHost("BatchMatMul")(call) : byFastProducts(call, plain)) as tf.TensorInfo,
   );
   // Clipping turns NaN into the lower bound, which would hide a loss or gradient gone wrong.
   mend(
@@ -129,27 +129,94 @@ function mendKernels(): void {
   }
 }
 
-/** A product of two matrices, one of them transposed: the backend has its fast path for untransposed ones only. */
-function isTransposedMatrix({ inputs, attrs }: KernelCall): boolean {
-  const { transposeA, transposeB } = attrs as { transposeA?: boolean; transposeB?: boolean };
+type Product = { readonly transposeA?: boolean; readonly transposeB?: boolean };
+
+const isSingle = (x: tf.TensorInfo): boolean => x.shape.slice(0, -2).every((size) => size === 1);
+
+/**
+ * Whether a product leaves the backend's fast path, which is for two untransposed matrices only. All else runs five to
+ * nine times slower there, unless it is so small that its calls cost more than its sums.
+ */
+function isSlowProduct({ inputs, attrs }: KernelCall): boolean {
+  const { transposeA, transposeB } = attrs as Product;
   const { a, b } = inputs as { a: tf.TensorInfo; b: tf.TensorInfo };
-  const single = (x: tf.TensorInfo): boolean => x.shape.slice(0, -2).every((size) => size === 1);
-  return (transposeA === true || transposeB === true) && single(a) && single(b);
+  if (isSingle(a) && isSingle(b)) return transposeA === true || transposeB === true;
+  const [aBatch, bBatch] = [a.shape.slice(0, -2), b.shape.slice(0, -2)];
+  const sums = sizeOf(a.shape.slice(-2)) * (transposeB === true ? b.shape.at(-2)! : b.shape.at(-1)!);
+  return aBatch.join() === bBatch.join() && sums >= 4096;
 }
 
-/** Transposing costs as much as reading the matrix once; the slow path costs five to nine times the product. */
-function transposeFirst(call: KernelCall, plain: tf.KernelFunc): tf.TensorInfo {
-  const { transposeA, transposeB } = call.attrs as { transposeA?: boolean; transposeB?: boolean };
+const sizeOf = (shape: readonly number[]): number => shape.reduce((product, size) => product * size, 1);
+
+/** The same product by untransposed products of two matrices each. */
+function byFastProducts(call: KernelCall, plain: tf.KernelFunc): tf.TensorInfo {
   const { a, b } = call.inputs as { a: tf.TensorInfo; b: tf.TensorInfo };
-  const transpose = tf.getKernel("Transpose", "wasm")!.kernelFunc;
-  const transposed = (x: tf.TensorInfo): tf.TensorInfo => {
-    const perm = x.shape.map((_, axis) => axis);
-    perm.push(...perm.splice(-2).reverse());
-    return transpose({ ...call, inputs: { x }, attrs: { perm } }) as tf.TensorInfo;
-  };
-  const [left, right] = [transposeA ? transposed(a) : a, transposeB ? transposed(b) : b];
   const attrs = { ...call.attrs, transposeA: false, transposeB: false };
-  const result = plain({ ...call, inputs: { a: left, b: right }, attrs }) as tf.TensorInfo;
+  const product = (left: tf.TensorInfo, right: tf.TensorInfo): tf.TensorInfo =>
+    plain({ ...call, inputs: { a: left, b: right }, attrs }) as tf.TensorInfo;
+  const { transposeA, transposeB } = call.attrs as Product;
+  if (isSingle(a) && isSingle(b)) {
+    // Transposing costs as much as reading once: a small a and a small result rather than a large b.
+    const rows = transposeA === true ? a.shape.at(-1)! : a.shape.at(-2)!;
+    const [columns, inner] = b.shape.slice(-2) as [number, number];
+    if (transposeB === true && sizeOf(a.shape) === rows * inner && rows * (inner + columns) < inner * columns) {
+      const left = transposeA === true ? a : transposed(call, a);
+      const turned = product(b, left);
+      const result = transposed(call, turned);
+      release(call, turned, ...(left === a ? [] : [left]));
+      return result;
+    }
+  }
+  const left = transposeA === true ? transposed(call, a) : a;
+  const right = transposeB === true ? transposed(call, b) : b;
+  const result = isSingle(a) && isSingle(b) ? product(left, right) : oneByOne(call, left, right, product);
   release(call, ...[left, right].filter((made) => made !== a && made !== b));
   return result;
+}
+
+/** a `[…, M, K]`, b `[…, K, N]`, both with the same leading dimensions → `[…, M, N]`. */
+function oneByOne(
+  call: KernelCall,
+  a: tf.TensorInfo,
+  b: tf.TensorInfo,
+  product: (left: tf.TensorInfo, right: tf.TensorInfo) => tf.TensorInfo,
+): tf.TensorInfo {
+  const count = sizeOf(a.shape.slice(0, -2));
+  const [rows, columns] = [a.shape.at(-2)!, b.shape.at(-1)!];
+  // Entries' bytes lie one after the other: they are copied from and to the tensors' own places in the memory.
+  const backend = call.backend as WasmBackend;
+  const result = backend.makeOutput([...a.shape.slice(0, -2), rows, columns], "float32");
+  const part = (shape: number[]): tf.TensorInfo => backend.makeOutput([1, ...shape], "float32");
+  const left = part(a.shape.slice(-2));
+  for (let index = 0; index < count; index++) {
+    copyEntry(backend, a, index, left, 0);
+    // A matrix of its own for each: the backend keeps what it prepared of a right-hand side by the tensor's number.
+    const right = part(b.shape.slice(-2));
+    copyEntry(backend, b, index, right, 0);
+    const entry = product(left, right);
+    copyEntry(backend, entry, 0, result, index);
+    release(call, right, entry);
+  }
+  release(call, left);
+  return result;
+}
+
+type WasmBackend = tf.KernelBackend & {
+  makeOutput(shape: number[], dtype: tf.DataType): tf.TensorInfo;
+  typedArrayFromHeap(tensor: tf.TensorInfo): Float32Array;
+};
+
+/** One matrix of a stack into a place of another. */
+function copyEntry(backend: WasmBackend, from: tf.TensorInfo, at: number, to: tf.TensorInfo, place: number): void {
+  const size = sizeOf(from.shape.slice(-2));
+  // Both views are made anew: the memory moves when it grows.
+  const target = backend.typedArrayFromHeap(to);
+  target.set(backend.typedArrayFromHeap(from).subarray(at * size, (at + 1) * size), place * size);
+}
+
+/** The last two axes changed over. */
+function transposed(call: KernelCall, x: tf.TensorInfo): tf.TensorInfo {
+  const perm = x.shape.map((_, axis) => axis);
+  perm.push(...perm.splice(-2).reverse());
+  return tf.getKernel("Transpose", "wasm")!.kernelFunc({ ...call, inputs: { x }, attrs: { perm } }) as tf.TensorInfo;
 }
