@@ -14,6 +14,7 @@ import type { RunConfig } from "./config.ts";
 import type { TrainEvent } from "./contract.ts";
 import type { TaskData } from "./data.ts";
 import type { EnvironmentRecord } from "./environment.ts";
+import { writeRefused } from "./errors.ts";
 import { evaluate, type Predictor } from "./evaluate.ts";
 import type { RunResult } from "./result.ts";
 import { type LogRow, logRows, readRunLog } from "./run-log.ts";
@@ -22,8 +23,14 @@ import { metricsCsv, tensorBoardEvents } from "./tensorboard.ts";
 /** What checkpoints are chosen by: the mean of all metrics of a task, as the published code does. */
 export const selectionScore = (metrics: Readonly<Record<string, number>>): number => averageOfMetrics(metrics);
 
-const write = (path: string, content: string | Uint8Array): void =>
-  writeAtomic(path, () => [typeof content === "string" ? new TextEncoder().encode(content) : content]);
+/** @throws TrainingError where the disk refuses; what was there before stays */
+function write(path: string, content: string | Uint8Array): void {
+  try {
+    writeAtomic(path, () => [typeof content === "string" ? new TextEncoder().encode(content) : content]);
+  } catch (cause) {
+    throw writeRefused(path, cause);
+  }
+}
 
 /** Writes the copies of the run log that other tools read. */
 export function writeDerived(run: string): void {

@@ -4,7 +4,9 @@
 import {
   closeSync,
   existsSync,
+  fstatSync,
   fsyncSync,
+  ftruncateSync,
   openSync,
   readFileSync,
   renameSync,
@@ -24,6 +26,7 @@ import {
   vectorFromArray,
 } from "apache-arrow";
 import type { TrainEvent } from "./contract.ts";
+import { writeRefused } from "./errors.ts";
 
 export interface LogRow {
   /** `source`, `single`, `target` or `teacher <task>`. */
@@ -168,15 +171,26 @@ export function openRunLog(path: string, keep: (row: LogRow) => boolean = () => 
   const kept = logRows(readRunLog(path)).filter(keep);
   const first = batchBytes(kept);
   const temporary = `${path}.part`;
-  writeFileSync(temporary, kept.length === 0 ? first.schema : Buffer.concat([first.schema, first.batch]));
-  renameSync(temporary, path);
+  try {
+    writeFileSync(temporary, kept.length === 0 ? first.schema : Buffer.concat([first.schema, first.batch]));
+    renameSync(temporary, path);
+  } catch (cause) {
+    throw writeRefused(path, cause);
+  }
   const file = openSync(path, "a");
   let rows: LogRow[] = [];
   let closed = false;
   const flush = (durable = false): void => {
     if (rows.length > 0) {
       const { batch } = batchBytes(rows);
-      for (let offset = 0; offset < batch.length; ) offset += writeSync(file, batch, offset);
+      const { size } = fstatSync(file);
+      try {
+        for (let offset = 0; offset < batch.length; ) offset += writeSync(file, batch, offset);
+      } catch (cause) {
+        // Half a batch would hide every row appended after it.
+        ftruncateSync(file, size);
+        throw writeRefused(path, cause);
+      }
       rows = [];
     }
     if (durable) fsyncSync(file);
@@ -190,8 +204,11 @@ export function openRunLog(path: string, keep: (row: LogRow) => boolean = () => 
     [Symbol.dispose]: () => {
       if (closed) return;
       closed = true;
-      flush();
-      closeSync(file);
+      try {
+        flush();
+      } finally {
+        closeSync(file);
+      }
     },
   };
 }

@@ -1,7 +1,7 @@
 // The run log keeps whole batches whatever happens to the process that writes it.
 import { appendFileSync, mkdtempSync, readFileSync, truncateSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { describe, expect, test } from "vitest";
 import { logRows, openRunLog, readRunLog } from "#toolkit/training/run-log.ts";
 
@@ -78,6 +78,49 @@ describe("The run log", () => {
       using _log = openRunLog(path, (row) => row.step <= 2);
     }
     expect(losses(path)).toEqual([1, 2]);
+  });
+
+  test("keeps whole batches where the disk has no room for the next, and says what to do", () => {
+    const path = file();
+    const log = resolve(import.meta.dirname, "../../../toolkit/training/run-log.ts");
+    const script = `
+      const { openRunLog } = await import(${JSON.stringify(log)});
+      const log = openRunLog(${JSON.stringify(path)});
+      let step = 0;
+      try {
+        for (; step < 1000; ) {
+          log.add({ ...${JSON.stringify(step(1))}, step: ++step });
+          log.flush();
+        }
+      } catch (error) {
+        try { log[Symbol.dispose](); } catch {}
+        console.log(JSON.stringify({ step, name: error.name, message: error.message }));
+      }`;
+    // A limit on file sizes is a disk without room that needs no rights: write() fails in the middle of a batch.
+    const { stdout, stderr } = Bun.spawnSync([
+      "sh",
+      "-c",
+      `trap "" XFSZ; ulimit -f 16; exec "$0" -e "$1"`,
+      process.execPath,
+      script,
+    ]);
+    const told = JSON.parse(stdout.toString() || JSON.stringify({ stderr: stderr.toString() })) as {
+      step: number;
+      name: string;
+      message: string;
+    };
+    expect(told.message).toMatch(
+      /log\.arrow could not be written: .*Make room or mend the folder, then start the same/,
+    );
+    expect(told.name).toBe("TrainingError");
+    expect(told.step).toBeGreaterThan(2);
+    expect(losses(path)).toEqual(Array.from({ length: told.step - 1 }, (_, i) => i + 1));
+    // With room again, the next batch is read after the others.
+    {
+      using again = openRunLog(path);
+      again.add(step(told.step));
+    }
+    expect(losses(path)).toHaveLength(told.step);
   });
 
   test("refuses a file that is no Arrow stream", () => {
