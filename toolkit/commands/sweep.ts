@@ -17,7 +17,7 @@ import { quickPretraining, quickStudy, quickText } from "#toolkit/experiments/qu
 import { applyStudySettings } from "#toolkit/experiments/settings.ts";
 import { runStudy, type Study, studySteps } from "#toolkit/experiments/study.ts";
 import { compareMethods, eventLine, summarise, summaryTable } from "#toolkit/report/index.ts";
-import { parseEngineChoice, useEngine } from "#toolkit/tensor/index.ts";
+import { memoryMappings, parseEngineChoice, useEngine } from "#toolkit/tensor/index.ts";
 import { pretrain, type TrainEvent } from "#toolkit/training/index.ts";
 import { writeAtomic, writeJson } from "#toolkit/weights/index.ts";
 import { type Command, type Terminal, UsageError } from "./contract.ts";
@@ -87,6 +87,36 @@ async function makeBackbone(folder: string, terminal: Terminal): Promise<void> {
     mean = mean === 0 ? loss : 0.95 * mean + 0.05 * loss;
     if (step % 100 === 0)
       terminal.out(`pretraining ${step}/${totalSteps} · loss ${mean.toFixed(3)} · ${stepMs.toFixed(0)} ms`);
+  }
+}
+
+/** Set in the processes that do a sweep's work. */
+const workerVariable = "BUNSEN_SWEEP_WORKER";
+/** What a worker ends with to be followed by a new one (EX_TEMPFAIL of sysexits.h). */
+const followMe = 75;
+
+/** Whether a new process should go on: compiled programs have used up most of this one's memory mappings. */
+function isUsedUp(): boolean {
+  const mappings = memoryMappings();
+  return mappings !== null && mappings.held > mappings.most / 2;
+}
+
+/** Does the sweep in processes of their own, one after the other, each until `isUsedUp`. @returns the exit code. */
+async function inWorkers(args: readonly string[]): Promise<number> {
+  for (;;) {
+    const worker = Bun.spawn([process.execPath, join(import.meta.dirname, "../main.ts"), "sweep", ...args], {
+      env: { ...process.env, [workerVariable]: "1" },
+      stdio: ["inherit", "inherit", "inherit"],
+    });
+    // A terminal's Ctrl-C reaches both; a signal to this process alone is handed on.
+    const stop = (): void => worker.kill("SIGTERM");
+    process.on("SIGINT", stop);
+    process.on("SIGTERM", stop);
+    const code = await worker.exited.finally(() => {
+      process.removeListener("SIGINT", stop);
+      process.removeListener("SIGTERM", stop);
+    });
+    if (code !== followMe) return code;
   }
 }
 
@@ -163,20 +193,31 @@ The same command goes on where it was broken off; --quick is the same as the wor
       for (const line of planLines(study, times)) terminal.out(line);
       return 0;
     }
+    if (process.env[workerVariable] === undefined) return inWorkers(args);
     await useEngine(values.engine === "auto" ? undefined : parseEngineChoice(values.engine));
     const startedAt = performance.now();
     if (values.model === undefined) await makeBackbone(backbone, terminal);
     const stop = new AbortController();
     const interrupt = (): void => {
-      terminal.err("stopping after this step; the same command goes on from there");
+      if (!stop.signal.aborted) terminal.err("stopping after this step; the same command goes on from there");
       stop.abort();
     };
-    process.once("SIGINT", interrupt);
-    process.once("SIGTERM", interrupt);
+    process.on("SIGINT", interrupt);
+    process.on("SIGTERM", interrupt);
     const total = studySteps(study);
     let steps = 0;
+    // Of the run at hand and of all; a run that was finished before has no events but its end.
+    let [taken, worked] = [0, 0];
     const report = (event: TrainEvent): void => {
-      if (event.type === "step") steps++;
+      if (event.type === "step") {
+        steps++;
+        taken++;
+        worked++;
+      }
+      if (event.type === "done") {
+        steps += Math.max(0, event.steps - taken);
+        taken = 0;
+      }
       if (event.type === "done" || event.type === "warning") {
         const minutes = (performance.now() - startedAt) / 60_000;
         terminal.out(
@@ -189,6 +230,11 @@ The same command goes on where it was broken off; --quick is the same as the wor
       let next = await events.next();
       while (!next.done) {
         report(next.value);
+        if (next.value.type === "done" && worked > 0 && isUsedUp()) {
+          terminal.out("going on in a new process: this one has no room for many more compiled programs");
+          await events.return([]);
+          return followMe;
+        }
         next = await events.next();
       }
       const summaries = summarise(next.value, "test");

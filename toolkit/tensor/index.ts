@@ -31,6 +31,7 @@ export {
   OutOfDeviceMemoryError,
 } from "./errors.ts";
 export { type ValueAndGrads, valueAndGrads } from "./gradients.ts";
+export { type Mappings, memoryMappings } from "./native/mappings.ts";
 export type { Key } from "./random.ts";
 export * as random from "./random.ts";
 export type { StoredType, WeightStore } from "./runtime.ts";

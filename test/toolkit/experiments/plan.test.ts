@@ -54,10 +54,10 @@ function finishedRun(
 
 describe("The plan of a study", () => {
   test.each<[string, Study, { teachers: number; sources: number; runs: number; steps: number }]>([
-    // 8 methods × 2 targets × 2 sizes × (3 rates + 2 seeds) runs of 100 steps, 3 sources of 300, 3 teachers of 200.
-    ["quick", quickStudy("q", "m", "cpu"), { teachers: 3, sources: 3, runs: 166, steps: 17_500 }],
-    // 20 methods × 2 targets × 4 sizes × 5 runs, MPT* 4 × 5 of 200 steps, 6 sources, 3 teachers.
-    ["full", fullStudy("f", "m", "cpu"), { teachers: 3, sources: 6, runs: 829, steps: 86_400 }],
+    // 8 methods × 2 targets × 2 sizes × (3 rates + 2 seeds) runs of 200 steps, 3 sources and 3 teachers of 300.
+    ["quick", quickStudy("q", "m", "cpu"), { teachers: 3, sources: 3, runs: 166, steps: 33_800 }],
+    // 20 methods × 2 targets × 4 sizes × 5 runs, MPT* 4 × 5 of 400 steps, 6 sources, 3 teachers.
+    ["full", fullStudy("f", "m", "cpu"), { teachers: 3, sources: 6, runs: 829, steps: 170_700 }],
     [
       "paper",
       paperStudy("p", "m", "auto"),
@@ -81,7 +81,7 @@ describe("The plan of a study", () => {
 
   test("has hours from a step time, source steps at their own, and from what runs need besides", () => {
     const times: StepTimes = { stepMs: 36, sourceStepMs: 72, runSeconds: 3.6, from: "here" };
-    const hours = (16_600 * 36 + 900 * 72) / 3_600_000 + (166 * 3.6) / 3600;
+    const hours = (32_900 * 36 + 900 * 72) / 3_600_000 + (166 * 3.6) / 3600;
     expect(planCost(studyPlan(quickStudy("q", "m", "cpu")), times).hours).toBeCloseTo(hours, 9);
   });
 
@@ -104,9 +104,9 @@ describe("bunsen sweep --plan", () => {
     expect(unknown.err).toContain("--measured: expected a folder with finished runs");
     const given = await bunsen("sweep", "full", "--plan", "--step-ms", "100", "--run-seconds", "10");
     expect(given.status).toBe(0);
-    expect(given.out).toContain("86,400 steps in all, 829 runs");
-    // 84,600 steps of 100 ms, 1,800 source steps of 150 ms, 829 runs of 10 s more.
-    expect(given.out).toContain("about 4.7 hours at 100.0 ms a step (source stage 150.0) and 10.0 s a run besides");
+    expect(given.out).toContain("170,700 steps in all, 829 runs");
+    // 168,900 steps of 100 ms, 1,800 source steps of 150 ms, 829 runs of 10 s more.
+    expect(given.out).toContain("about 7.1 hours at 100.0 ms a step (source stage 150.0) and 10.0 s a run besides");
     expect((await bunsen("sweep", "full", "--plan", "--step-ms", "soon")).err).toContain("expected a number above 0");
   });
 

@@ -33,7 +33,7 @@ describe("The quick study", () => {
 
   test("counts its steps as the sum of what it runs", () => {
     const grids = targetGrids(study).reduce((sum, grid) => sum + gridSteps(grid), 0);
-    expect(studySteps(study)).toBe(grids + 3 * 300 + 3 * 200);
+    expect(studySteps(study)).toBe(grids + 3 * 300 + 3 * 300);
   });
 
   test("shares the teachers between the source runs and the methods that start from them", () => {

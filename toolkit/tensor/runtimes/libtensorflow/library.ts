@@ -9,6 +9,7 @@ import { dirname, join } from "node:path";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
 import { checkLibraryFile, symbolsMatching } from "../../native/elf.ts";
 import { keepFreedMemory, setNativeDefault, withoutStderr } from "../../native/environment.ts";
+import { memoryMappings } from "../../native/mappings.ts";
 import { statusCodes } from "../../native/status-codes.ts";
 
 const table = {
@@ -232,6 +233,14 @@ function listDevices(c: Symbols, context: Handle, status: Handle): Device[] {
 
 function statusError(code: string, message: string, doing: string): EngineError {
   const text = `TensorFlow failed while ${doing}: ${code}: ${message.trim()}`;
+  if (text.includes("Failed to materialize symbols")) {
+    const mappings = memoryMappings();
+    const held = mappings === null ? "" : ` (it holds ${mappings.held} of at most ${mappings.most})`;
+    return new EngineError(
+      `${text}. This process has no memory mappings left for one more compiled program${held}. Start a new process: runs go on from their checkpoints. Fewer input lengths (lengths: "merged") compile fewer programs; vm.max_map_count allows more.`,
+      code,
+    );
+  }
   if (code !== "RESOURCE_EXHAUSTED") return new EngineError(text, code);
   return new OutOfDeviceMemoryError(
     `${text}. Use a smaller batch, bf16 weights, or free tensors that are no longer needed`,
