@@ -19,7 +19,11 @@ folder, threads = Path(sys.argv[1]), int(sys.argv[2])
 torch.set_num_threads(threads)
 plan = json.loads((folder / "jobs.json").read_text())
 base = T5ForConditionalGeneration.from_pretrained(folder / "model")
-model = peft.PeftModel.from_pretrained(base, folder / "adapter", is_trainable=True)
+# PEFT loads prompts for inference only: what it trains is set here as its own constructor sets it.
+model = peft.PeftModel.from_pretrained(base, folder / "adapter")
+model.active_peft_config.inference_mode = False
+for name, parameter in model.named_parameters():
+    parameter.requires_grad_(name.startswith("prompt_encoder."))
 # The rates of dropout in config.json are 0; this makes sure.
 model.eval()
 trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
