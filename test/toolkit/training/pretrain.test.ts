@@ -67,7 +67,8 @@ describe("Pretraining on text", () => {
     const { model, tokenizer } = await loadBackbone(join(root, "whole"), "wasm");
     expect(model.config.vocabSize).toBeGreaterThanOrEqual(tokenizer.vocabularySize);
     expect(await run(options("whole"))).toEqual([]);
-  });
+    // Two trainings and a vocabulary, eagerly: a busy machine takes more than the usual minute.
+  }, 240_000);
 
   test("refuses a folder of other settings", async () => {
     await expect(run({ ...options("whole"), steps: 7 })).rejects.toThrow(/begun with other settings/);
