@@ -16,6 +16,7 @@ import { estimate } from "#toolkit/training/estimate.ts";
 import { train } from "#toolkit/training/loop.ts";
 import { readResult } from "#toolkit/training/result.ts";
 import { logRows, readRunLog } from "#toolkit/training/run-log.ts";
+import { tinyT5 } from "./tiny-config.ts";
 
 const backbone = join(import.meta.dirname, "../../../datasets/mini/backbone");
 const root = mkdtempSync(join(tmpdir(), "bunsen-finished-"));
@@ -65,25 +66,7 @@ beforeAll(async () => {
   const { vocab_size: vocabSize } = JSON.parse(readFileSync(join(backbone, "config.json"), "utf8")) as {
     vocab_size: number;
   };
-  tiny = {
-    vocabSize,
-    hiddenSize: 8,
-    headSize: 4,
-    numHeads: 2,
-    feedForwardSize: 16,
-    numEncoderLayers: 1,
-    numDecoderLayers: 1,
-    relativeAttentionNumBuckets: 8,
-    relativeAttentionMaxDistance: 32,
-    dropoutRate: 0,
-    layerNormEpsilon: 1e-6,
-    gated: false,
-    activation: "relu",
-    scaleDecoderOutputs: true,
-    padTokenId: 0,
-    eosTokenId: 1,
-    decoderStartTokenId: 0,
-  };
+  tiny = { ...tinyT5, vocabSize };
   await saveModel("model");
   events = await collect(base("finished"));
 });

@@ -12,6 +12,7 @@ import { listCheckpoints } from "#toolkit/training/checkpoint.ts";
 import type { RunConfigInput } from "#toolkit/training/config.ts";
 import { train } from "#toolkit/training/loop.ts";
 import { readResult } from "#toolkit/training/result.ts";
+import { tinyT5 } from "./tiny-config.ts";
 
 const backbone = join(import.meta.dirname, "../../../datasets/mini/backbone");
 const root = mkdtempSync(join(tmpdir(), "bunsen-methods-"));
@@ -22,25 +23,7 @@ beforeAll(async () => {
   const { vocab_size: vocabSize } = JSON.parse(readFileSync(join(backbone, "config.json"), "utf8")) as {
     vocab_size: number;
   };
-  const config: T5Config = {
-    vocabSize,
-    hiddenSize: 8,
-    headSize: 4,
-    numHeads: 2,
-    feedForwardSize: 16,
-    numEncoderLayers: 1,
-    numDecoderLayers: 1,
-    relativeAttentionNumBuckets: 8,
-    relativeAttentionMaxDistance: 32,
-    dropoutRate: 0.1,
-    layerNormEpsilon: 1e-6,
-    gated: false,
-    activation: "relu",
-    scaleDecoderOutputs: true,
-    padTokenId: 0,
-    eosTokenId: 1,
-    decoderStartTokenId: 0,
-  };
+  const config: T5Config = { ...tinyT5, vocabSize, dropoutRate: 0.1 };
   const made = randomT5(config, { seed: 3, tied: true });
   await saveT5(made, model);
   made.dispose();

@@ -8,6 +8,7 @@ import { keepTree, random, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { passSeconds } from "#toolkit/training/estimate.ts";
 import { type CutOptions, cutParts, mergeParts, paddingOf, splitParts } from "#toolkit/training/parts.ts";
 import { createStep, runStep } from "#toolkit/training/step.ts";
+import { tinyT5 } from "./tiny-config.ts";
 
 /** Rows of true length 2..inputLength and label length 1..labelLength, from a small linear congruence. */
 function batch(rows: number, inputLength: number, labelLength: number, seed: number): Batch {
@@ -141,25 +142,7 @@ test("a model whose positions are dear is cut, a toy is not", () => {
 test("sub-batches give the loss, its parts and the update of the whole, teachers included", async () => {
   await useEngine("wasm");
   const model = randomT5(
-    {
-      vocabSize: 40,
-      hiddenSize: 16,
-      headSize: 8,
-      numHeads: 2,
-      feedForwardSize: 32,
-      numEncoderLayers: 1,
-      numDecoderLayers: 1,
-      relativeAttentionNumBuckets: 8,
-      relativeAttentionMaxDistance: 32,
-      dropoutRate: 0,
-      layerNormEpsilon: 1e-6,
-      gated: false,
-      activation: "relu",
-      scaleDecoderOutputs: true,
-      padTokenId: 0,
-      eosTokenId: 1,
-      decoderStartTokenId: 0,
-    },
+    { ...tinyT5, vocabSize: 40, hiddenSize: 16, headSize: 8, feedForwardSize: 32 },
     { seed: 3, tied: true },
   );
   const { method, options } = resolveMethod("mpt", { numVirtualTokens: 4 }, model.backbone);

@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { useEngine } from "#toolkit/tensor/index.ts";
 import { loadBackbone } from "#toolkit/training/backbones.ts";
 import { type PretrainOptions, pretrain } from "#toolkit/training/pretrain.ts";
+import { tinyT5 } from "./tiny-config.ts";
 
 const root = mkdtempSync(join(tmpdir(), "bunsen-pretrain-"));
 beforeAll(() => useEngine("wasm"));
@@ -17,24 +18,7 @@ const options = (folder: string): PretrainOptions => ({
     { length: 40 },
     (_, index) => `the cook number ${index} found a red hat and a blue boat near the old river .`,
   ),
-  model: {
-    hiddenSize: 8,
-    headSize: 4,
-    numHeads: 2,
-    feedForwardSize: 16,
-    numEncoderLayers: 1,
-    numDecoderLayers: 1,
-    relativeAttentionNumBuckets: 8,
-    relativeAttentionMaxDistance: 32,
-    dropoutRate: 0,
-    layerNormEpsilon: 1e-6,
-    gated: false,
-    activation: "relu",
-    scaleDecoderOutputs: true,
-    padTokenId: 0,
-    eosTokenId: 1,
-    decoderStartTokenId: 0,
-  },
+  model: tinyT5,
   pieces: 150,
   sentinels: 20,
   steps: 6,
