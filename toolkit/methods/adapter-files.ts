@@ -14,7 +14,7 @@ import {
   writeSafetensors,
 } from "#toolkit/weights/index.ts";
 import type { Parameters } from "./contract.ts";
-import { type AnyMethod, findMethod, methods } from "./methods.ts";
+import { type AnyMethod, findMethod, methods, validateOptions } from "./methods.ts";
 
 export interface Adapter {
   readonly method: AnyMethod;
@@ -70,7 +70,7 @@ export function loadAdapter(folder: string, backbone?: Backbone): Adapter {
   for (const tensor of Object.values(parameters)) tf.keep(tensor);
   for (const tensor of Object.values(tensors)) if (!Object.values(parameters).includes(tensor)) tensor.dispose();
   if (backbone) {
-    const problems = method.validate(options, backbone);
+    const problems = validateOptions(method, options, backbone);
     if (method.fits) problems.push(...method.fits(parameters, options, backbone));
     else if (parameters.prompt_embeddings && parameters.prompt_embeddings.shape.at(-1) !== backbone.hiddenSize)
       problems.push(

@@ -9,7 +9,7 @@ import type { Backbone, Ports } from "#toolkit/models/contract.ts";
 import { geluNew, hostRandom, linear, normalValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { InitContext, Method, Parameters } from "./contract.ts";
-import { checkFields, defaultsOf, type Fields } from "./options.ts";
+import { defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
 import { normNames, sublayers } from "./sites.ts";
 import { shapeProblems } from "./tensors.ts";
@@ -40,10 +40,8 @@ export function adapterMethod(
     title,
     source,
     defaults,
-    validate: (options, backbone) => [
-      ...checkFields(adapterFields, options),
-      ...checkFirstLayer(options.firstLayer, backbone),
-    ],
+    fields: adapterFields,
+    check: ({ firstLayer }, backbone) => checkFirstLayer(firstLayer, backbone),
     init: initAdapter,
     group: () => "adapter",
     learningRates: { adapter: 3e-4 },
@@ -64,8 +62,9 @@ export const adapter: Method<AdapterOptions> = adapterMethod(
 
 export function checkFirstLayer(
   firstLayer: number,
-  backbone: Pick<Backbone, "numEncoderLayers" | "numDecoderLayers">,
+  backbone: Pick<Backbone, "numEncoderLayers" | "numDecoderLayers"> | null,
 ): string[] {
+  if (backbone === null) return [];
   const layers = Math.max(backbone.numEncoderLayers, backbone.numDecoderLayers);
   return firstLayer < layers ? [] : [`firstLayer must be below the backbone's ${layers} layers, not ${firstLayer}`];
 }

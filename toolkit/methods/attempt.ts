@@ -10,9 +10,9 @@ import { hostRandom, layerNorm, linear, normalValues, silu } from "#toolkit/nn/i
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method, PortContext } from "./contract.ts";
 import { initPrompt, type PromptInit, promptInitField } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
-import { sourcePrompts } from "./sources.ts";
+import { promptShapeProblems, refuse, sourcePrompts } from "./sources.ts";
 import { expectTensors } from "./tensors.ts";
 
 export type AttemptOptions = {
@@ -39,6 +39,7 @@ const fields: Fields<AttemptOptions> = {
     kind: "choice",
     default: "first-source",
     values: ["first-source", ...((promptInitField as { readonly values: readonly string[] }).values ?? [])],
+    needs: { labels: "labels" },
     about: "start of the target prompt",
   },
 };
@@ -58,15 +59,16 @@ export const attempt: Method<AttemptOptions> = {
   source:
     "Asai et al., ATTEMPT: Parameter-Efficient Multi-task Tuning via Attentional Mixtures of Soft Prompts (EMNLP 2022)",
   defaults: defaultsOf(fields),
-  validate: (options) => checkFields(fields, options),
+  fields,
+  needsSources: true,
+  checkSources: (options, { backbone, sources = [] }) =>
+    sources.length === 0
+      ? ["attempt needs sources: prompts trained on other tasks"]
+      : promptShapeProblems(sources, options.numVirtualTokens, backbone.hiddenSize),
   init(options, context) {
-    const prompts = sourcePrompts(context.sources ?? []);
-    if (prompts.length === 0) throw new Error("attempt needs sources: prompts trained on other tasks");
+    refuse(attempt.checkSources!(options, context));
+    const prompts = sourcePrompts(context.sources!);
     const width = context.backbone.hiddenSize;
-    const shape = prompts[0]!.prompt.shape.join(" × ");
-    const wanted = `${options.numVirtualTokens} × ${width}`;
-    if (shape !== wanted)
-      throw new Error(`source prompts are ${shape}; numVirtualTokens and the backbone ask for ${wanted}`);
     const random = hostRandom(context.seed * 1009 + 11);
     const { bottleneck, targetInit } = options;
     return tf.tidy(() => {

@@ -6,14 +6,14 @@
 import type { Backbone } from "#toolkit/models/contract.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
-import { checkFields } from "./options.ts";
+import type { Fields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
 import { linearSites, normNames } from "./sites.ts";
 import { shapeProblems } from "./tensors.ts";
 
 export type BitFitOptions = Record<string, never>;
 
-const fields = {} as const;
+const fields: Fields<BitFitOptions> = {};
 
 export const bitfit: Method<BitFitOptions> = {
   name: "bitfit",
@@ -21,7 +21,7 @@ export const bitfit: Method<BitFitOptions> = {
   source:
     "Ben Zaken et al., BitFit: Simple Parameter-efficient Fine-tuning for Transformer-based Masked Language-models (ACL 2022); added biases as in the ATTEMPT baseline",
   defaults: {},
-  validate: (options) => checkFields(fields, options),
+  fields,
   init: (_options, { backbone }) =>
     Object.fromEntries(biases(backbone).map(({ site, size }) => [`${site}.bias`, tf.zeros([size])])),
   group: () => "bias",

@@ -9,10 +9,11 @@
 // the weights of repulsion and prior as options. SVGD is a change of the gradient, not of the loss: it is done where
 // the particles enter the forward pass, by an identity whose gradient is Stein's direction.
 import { tf } from "#toolkit/tensor/index.ts";
-import type { InitContext, Method, Parameters } from "./contract.ts";
+import type { Method, Parameters, SourceContext } from "./contract.ts";
 import { initPrompt, type PromptInit, promptInitField } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
+import { refuse } from "./sources.ts";
 import { expectTensors, shapeProblems } from "./tensors.ts";
 
 export type BmtptOptions = {
@@ -49,12 +50,12 @@ export const bmtpt: Method<BmtptOptions> = {
   source:
     "Lee et al., Bayesian Multi-Task Transfer Learning for Soft Prompt Tuning (Findings of EMNLP 2023); details our own",
   defaults: defaultsOf(fields),
-  validate: (options) => checkFields(fields, options),
+  fields,
+  checkSources,
   init(options, context) {
+    refuse(checkSources(options, context));
     const source = context.sources?.find(({ parameters }) => parameters[names.particles]);
-    if (source) return fromParticles(options, context, source.parameters[names.particles]!);
-    if (context.sources && context.sources.length > 0)
-      throw new Error("bmtpt starts a target from its own source stage: a source state that holds particles");
+    if (source) return fromParticles(options, source.parameters[names.particles]!);
     const prompts = Array.from({ length: options.particles }, (_, i) =>
       initPrompt(options.init, options.numVirtualTokens, context, 100 + i),
     );
@@ -100,11 +101,17 @@ export const bmtpt: Method<BmtptOptions> = {
   },
 };
 
+function checkSources(options: BmtptOptions, { backbone, sources = [] }: SourceContext): string[] {
+  if (sources.length === 0) return [];
+  const particles = sources.find(({ parameters }) => parameters[names.particles])?.parameters[names.particles];
+  if (!particles) return ["bmtpt starts a target from its own source stage: a source state that holds particles"];
+  const wanted = [options.numVirtualTokens, backbone.hiddenSize].join(" × ");
+  const shape = particles.shape.slice(1).join(" × ");
+  return shape === wanted ? [] : [`source particles are ${shape}; numVirtualTokens and the backbone ask for ${wanted}`];
+}
+
 /** The target's start: the particles' mean as prompt and prior mean, one over their floored variance as precision. */
-function fromParticles(options: BmtptOptions, context: InitContext, particles: tf.Tensor): Parameters {
-  const wanted = [options.numVirtualTokens, context.backbone.hiddenSize];
-  if (particles.shape.slice(1).join() !== wanted.join())
-    throw new Error(`source particles are ${particles.shape.slice(1).join(" × ")}, expected ${wanted.join(" × ")}`);
+function fromParticles(options: BmtptOptions, particles: tf.Tensor): Parameters {
   return tf.tidy(() => {
     const mean = tf.mean(particles, 0);
     const variance = tf.mean(tf.square(tf.sub(particles, mean)), 0);

@@ -8,7 +8,7 @@ import { geluNew } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
 import { glorotTensor } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields } from "./options.ts";
+import { defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { normNames, sublayers } from "./sites.ts";
 import { shapeProblems } from "./tensors.ts";
@@ -36,8 +36,10 @@ export const compacter: Method<CompacterOptions> = {
   title: "Compacter",
   source: "Karimi Mahabadi et al., Compacter: Efficient Low-Rank Hypercomplex Adapter Layers (NeurIPS 2021), section 4",
   defaults: defaultsOf(fields),
-  validate(options, backbone) {
-    const problems = checkFields(fields, options);
+  fields,
+  check(options, backbone) {
+    if (backbone === null) return [];
+    const problems: string[] = [];
     const narrow = Math.floor(backbone.hiddenSize / options.reduction);
     if (narrow < 1)
       problems.push(`reduction must be at most the backbone's width ${backbone.hiddenSize}, not ${options.reduction}`);

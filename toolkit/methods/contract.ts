@@ -1,8 +1,9 @@
 // What a prompt method is: how its parameters are sized, initialised, trained, counted and saved, and how they fill
 // a model's ports. Types only. The table of methods is methods.ts; one file per method; nothing else names a method.
 import type { Tensor } from "@tensorflow/tfjs-core";
-import type { Backbone, Ports } from "#toolkit/models/contract.ts";
+import type { Backbone, BackboneShape, Ports } from "#toolkit/models/contract.ts";
 import type { TensorTree } from "#toolkit/tensor/contract.ts";
+import type { Fields } from "./options.ts";
 
 /** Flat parameters by name; names are those of the checkpoint file (PEFT's where PEFT has the method). */
 export type Parameters = Readonly<Record<string, Tensor>>;
@@ -28,6 +29,24 @@ export interface SourceState {
   readonly parameters: Parameters;
 }
 
+/** A `SourceState` by its shapes alone, as the headers of a run's files tell them before anything is loaded. */
+export interface SourceShape {
+  readonly method: string;
+  readonly tasks: readonly string[];
+  readonly parameters: Readonly<Record<string, { readonly shape: readonly number[] }>>;
+}
+
+/** What a start from sources is checked against. */
+export interface SourceContext {
+  readonly backbone: Pick<BackboneShape, "hiddenSize">;
+  readonly tasks: readonly string[];
+  readonly sources?: readonly SourceShape[];
+}
+
+/** What options are checked against; the shapes of weights where they are known. */
+export type BackboneSizes = Pick<BackboneShape, "hiddenSize" | "numEncoderLayers" | "numDecoderLayers" | "vocabSize"> &
+  Partial<Pick<BackboneShape, "weights">>;
+
 export interface InitContext {
   readonly backbone: Backbone;
   readonly numTasks: number;
@@ -48,11 +67,17 @@ export interface Method<Options extends object = Record<string, unknown>> {
   /** The `peft_type` of adapter files that this method reads, where PEFT has the method. */
   readonly peftType?: string;
   readonly defaults: Options;
-  /** Every problem of the options for this backbone, each with the allowed values; empty when fine. */
-  validate(
-    options: Options,
-    backbone: Pick<Backbone, "hiddenSize" | "numEncoderLayers" | "numDecoderLayers" | "vocabSize">,
-  ): string[];
+  /** Its options as data: kind, range and meaning of each. They are checked with these, before any model is there. */
+  readonly fields: Fields<Options>;
+  /**
+   * What must hold besides each option's own range: between options (always), and against the backbone (where one is
+   * given). Each problem begins with the option's name and says what is allowed.
+   */
+  check?(options: Options, backbone: BackboneSizes | null): string[];
+  /** True: a start without sources is impossible. */
+  readonly needsSources?: true;
+  /** What of the sources does not fit these options and this backbone, by shapes; `init` refuses the same. */
+  checkSources?(options: Options, context: SourceContext): string[];
   init(options: Options, context: InitContext): Parameters;
   /** Learning-rate group of a parameter (`shared`, `task`, …), or null where it stays frozen. */
   group(name: string, options: Options): string | null;

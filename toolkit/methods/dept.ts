@@ -7,7 +7,7 @@
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
 import { initPrompt, normalTensor, type PromptInit, promptInitField } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { expectTensors } from "./tensors.ts";
 
@@ -31,7 +31,11 @@ export const dept: Method<DeptOptions> = {
   title: "DePT",
   source: "Shi and Lipani, DePT: Decomposed Prompt Tuning for Parameter-Efficient Fine-tuning (ICLR 2024)",
   defaults: defaultsOf(fields),
-  validate: (options) => checkFields(fields, options),
+  fields,
+  check: ({ rank }, backbone) =>
+    backbone === null || rank <= backbone.hiddenSize
+      ? []
+      : [`rank must be at most the backbone's width ${backbone.hiddenSize}, not ${rank}`],
   init(options, context) {
     return {
       prompt_embeddings: initPrompt(options.init, options.numVirtualTokens, context),

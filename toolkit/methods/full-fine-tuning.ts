@@ -2,7 +2,6 @@
 // against. From public code (ATTEMPT's baseline): learning rate 3e-4. What is saved is all weights, by their own names.
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
-import { checkFields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
 import { shapeProblems } from "./tensors.ts";
 
@@ -13,7 +12,7 @@ export const fullFineTuning: Method<FullFineTuningOptions> = {
   title: "Full fine-tuning",
   source: "no paper of its own; learning rate as in the ATTEMPT baseline",
   defaults: {},
-  validate: (options) => checkFields({}, options),
+  fields: {},
   init: (_options, { backbone }) =>
     Object.fromEntries([...backbone.weights].map(([name, weight]) => [name, tf.clone(weight)])),
   group: () => "all",

@@ -1,6 +1,14 @@
 // Public names of the methods room.
 export { type Adapter, loadAdapter, type SaveContext, saveAdapter } from "./adapter-files.ts";
-export type { InitContext, Method, Parameters, PortContext, SourceState } from "./contract.ts";
+export type {
+  BackboneSizes,
+  InitContext,
+  Method,
+  Parameters,
+  PortContext,
+  SourceShape,
+  SourceState,
+} from "./contract.ts";
 export {
   type DistillationOptions,
   distillationDefaults,
@@ -18,6 +26,7 @@ export {
   methods,
   type ResolvedMethod,
   resolveMethod,
+  validateOptions,
 } from "./methods.ts";
 export { collapseMpt } from "./mpt.ts";
 export { didYouMean } from "./options.ts";

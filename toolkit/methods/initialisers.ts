@@ -12,6 +12,7 @@ export const promptInitField: Field = {
   kind: "choice",
   default: "vocabulary",
   values: promptInits,
+  needs: { labels: "labels" },
   about:
     "vocabulary: embeddings of tokens drawn from the 5,000 most frequent; text: of textIds, repeated; labels: of labelIds, then vocabulary; random: U(−0.5, 0.5); normal: N(0, 1), PEFT's RANDOM",
 };

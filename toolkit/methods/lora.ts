@@ -8,7 +8,7 @@ import type { Backbone } from "#toolkit/models/contract.ts";
 import { hostRandom, linear, uniformValues } from "#toolkit/nn/index.ts";
 import { type Key, random, tf } from "#toolkit/tensor/index.ts";
 import type { Method, Parameters } from "./contract.ts";
-import { checkFields, defaultsOf, type Fields } from "./options.ts";
+import { defaultsOf, type Fields } from "./options.ts";
 import { configInteger, expectType, peftConfig } from "./peft-config.ts";
 import { linearSites } from "./sites.ts";
 import { shapeProblems } from "./tensors.ts";
@@ -38,10 +38,21 @@ export const lora: Method<LoraOptions> = {
   source: "Hu et al., LoRA: Low-Rank Adaptation of Large Language Models (ICLR 2022), section 4; names as in PEFT",
   peftType: "LORA",
   defaults: defaultsOf(fields),
-  validate(options, backbone) {
-    const problems = checkFields(fields, options);
+  fields,
+  check(options, backbone) {
+    if (backbone === null) return [];
+    const problems: string[] = [];
     if (options.rank > backbone.hiddenSize)
       problems.push(`rank must be at most the backbone's width ${backbone.hiddenSize}, not ${options.rank}`);
+    const { weights } = backbone;
+    if (weights !== undefined) {
+      const known = new Set(linearSites({ weights }).map(({ site }) => lastPart(site)));
+      const absent = [options.targetModules].flat().filter((name) => !known.has(name));
+      if (absent.length > 0)
+        problems.push(
+          `targetModules must be linear maps of the backbone, out of ${[...known].join(", ")}; it has no ${absent.join(", ")}`,
+        );
+    }
     return problems;
   },
   init(options, { backbone, seed }) {
@@ -102,8 +113,10 @@ export const lora: Method<LoraOptions> = {
 };
 
 function targets(options: LoraOptions, backbone: Backbone): ReturnType<typeof linearSites> {
-  return linearSites(backbone).filter(({ site }) => options.targetModules.includes(site.split(".").at(-1)!));
+  return linearSites(backbone).filter(({ site }) => options.targetModules.includes(lastPart(site)));
 }
+
+const lastPart = (site: string): string => site.split(".").at(-1)!;
 
 function shapesOf(options: LoraOptions, backbone: Backbone): Record<string, readonly [number, number]> {
   return Object.fromEntries(

@@ -1,19 +1,18 @@
 // The table of methods: one row each. Adding a method is one file, one row here, one row in the tests. Nothing outside
 // a method's own file and this table names it.
-import type { Backbone } from "#toolkit/models/contract.ts";
 import { adapter } from "./adapter.ts";
 import { adapterDrop } from "./adapter-drop.ts";
 import { attempt } from "./attempt.ts";
 import { bitfit } from "./bitfit.ts";
 import { bmtpt } from "./bmtpt.ts";
 import { compacter } from "./compacter.ts";
-import type { Method } from "./contract.ts";
+import type { BackboneSizes, Method } from "./contract.ts";
 import { dept } from "./dept.ts";
 import { fullFineTuning } from "./full-fine-tuning.ts";
 import { lora } from "./lora.ts";
 import { mpt } from "./mpt.ts";
 import { mptAdapter } from "./mpt-adapter.ts";
-import { didYouMean } from "./options.ts";
+import { checkFields, didYouMean } from "./options.ts";
 import { pTuning } from "./p-tuning.ts";
 import { pTuningV2 } from "./p-tuning-v2.ts";
 import { prefixTuning } from "./prefix-tuning.ts";
@@ -22,7 +21,7 @@ import { smop } from "./smop.ts";
 import { smopMpt } from "./smop-mpt.ts";
 import { spot } from "./spot.ts";
 
-/** A method whose options' exact type is forgotten; they were checked by its own `validate`. */
+/** A method whose options' exact type is forgotten; `validateOptions` checked them. */
 // biome-ignore lint/suspicious/noExplicitAny: the table holds methods of different options
 export type AnyMethod = Method<any>;
 
@@ -86,13 +85,30 @@ export interface ResolvedMethod {
   readonly problems: readonly string[];
 }
 
-/** A method with its options filled in and checked against a backbone; every problem at once. */
+/**
+ * Every problem of a method's options, each beginning with the option's name and telling what is allowed; empty when
+ * fine. Without a backbone: those that need none.
+ */
+export function validateOptions(
+  method: AnyMethod,
+  options: Readonly<Record<string, unknown>>,
+  backbone: BackboneSizes | null,
+): string[] {
+  const problems = checkFields(method.fields, options);
+  // An option that is no number at all is not also too large.
+  const wrong = new Set(problems.map(nameOf));
+  return [...problems, ...(method.check?.(options, backbone) ?? []).filter((problem) => !wrong.has(nameOf(problem)))];
+}
+
+const nameOf = (problem: string): string => /^\w+/.exec(problem)?.[0] ?? "";
+
+/** A method with its options filled in and checked, against a backbone where one is given; every problem at once. */
 export function resolveMethod(
   name: string,
   overrides: Readonly<Record<string, unknown>>,
-  backbone: Pick<Backbone, "hiddenSize" | "numEncoderLayers" | "numDecoderLayers" | "vocabSize">,
+  backbone: BackboneSizes | null,
 ): ResolvedMethod {
   const method = findMethod(name);
   const options: Record<string, unknown> = { ...method.defaults, ...overrides };
-  return { method, options, problems: method.validate(options, backbone) };
+  return { method, options, problems: validateOptions(method, options, backbone) };
 }

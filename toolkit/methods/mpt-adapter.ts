@@ -14,8 +14,8 @@ import {
   initAdapter,
 } from "./adapter.ts";
 import type { Method, Parameters } from "./contract.ts";
-import { checkRank, initMpt, type MptOptions, mpt, mptFields, mptPrompt, splitPrompt } from "./mpt.ts";
-import { checkFields, defaultsOf, type Fields } from "./options.ts";
+import { checkMptSources, checkRank, initMpt, type MptOptions, mpt, mptFields, mptPrompt, splitPrompt } from "./mpt.ts";
+import { defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions } from "./own-config.ts";
 import { shapeProblems } from "./tensors.ts";
 
@@ -30,11 +30,12 @@ export const mptAdapter: Method<MptAdapterOptions> = {
   title: "MPT + adapters",
   source: "this project's own reading of a combination that the MPT article proposes",
   defaults: { ...defaultsOf(fields), trainNorms: false },
-  validate: (options, backbone) => [
-    ...checkFields(fields, options),
+  fields,
+  check: (options, backbone) => [
     ...checkRank(options.numRanks, backbone),
     ...checkFirstLayer(options.firstLayer, backbone),
   ],
+  checkSources: (options, context) => checkMptSources(options, context),
   init(options, context) {
     const fresh = initAdapter(options, context);
     const source = context.sources?.find(({ parameters }) => Object.keys(parameters).some((name) => !isPrompt(name)));

@@ -9,11 +9,11 @@
 import type { Backbone } from "#toolkit/models/contract.ts";
 import { hostRandom, normalValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
-import type { InitContext, Method, Parameters, SourceState } from "./contract.ts";
+import type { InitContext, Method, Parameters, SourceContext, SourceShape, SourceState } from "./contract.ts";
 import { initPrompt, type PromptInit, promptInitField } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { configInteger, expectType, peftConfig, peftSizes } from "./peft-config.ts";
-import { collapsePrompt } from "./sources.ts";
+import { collapsePrompt, refuse } from "./sources.ts";
 import { expectTensors } from "./tensors.ts";
 
 export type MptOptions = {
@@ -54,7 +54,9 @@ export const mpt: Method<MptOptions> = {
   source: "Wang et al., Multitask Prompt Tuning Enables Parameter-Efficient Transfer Learning (ICLR 2023), section 3",
   peftType: "MULTITASK_PROMPT_TUNING",
   defaults: defaultsOf(mptFields),
-  validate: (options, backbone) => [...checkFields(mptFields, options), ...checkRank(options.numRanks, backbone)],
+  fields: mptFields,
+  check: ({ numRanks }, backbone) => checkRank(numRanks, backbone),
+  checkSources: (options, context) => checkMptSources(options, context),
   init: initMpt,
   group: (name) => (name === names.shared ? "shared" : "task"),
   // Two speeds: the paper's values as the literature reports them; the page itself could not be re-read.
@@ -110,15 +112,15 @@ export const mpt: Method<MptOptions> = {
 };
 
 /** A rank above the width adds nothing that a full matrix does not have. */
-export function checkRank(numRanks: number, backbone: Pick<Backbone, "hiddenSize">): string[] {
-  return numRanks <= backbone.hiddenSize
+export function checkRank(numRanks: number, backbone: Pick<Backbone, "hiddenSize"> | null): string[] {
+  return backbone === null || numRanks <= backbone.hiddenSize
     ? []
     : [`numRanks must be at most the backbone's width ${backbone.hiddenSize}, not ${numRanks}`];
 }
 
 /** P*, U and V, new or from a source stage. */
 export function initMpt(options: MptOptions, context: InitContext): Parameters {
-  const source = context.sources?.find(({ parameters }) => parameters[names.cols]) ?? context.sources?.[0];
+  const source = chosenSource(context.sources);
   if (source) return fromSource(options, context, source);
   const { hiddenSize } = context.backbone;
   const rows = options.numVirtualTokens * options.numTransformerSubmodules;
@@ -141,26 +143,41 @@ export function initMpt(options: MptOptions, context: InitContext): Parameters {
   };
 }
 
-function fromSource(options: MptOptions, context: InitContext, source: SourceState): Parameters {
-  const shared = source.parameters[names.shared];
-  const cols = source.parameters[names.cols];
-  const rows = source.parameters[names.rows];
+/** The source that a target starts from: the first with a decomposition, else the first. */
+function chosenSource<S extends SourceShape>(sources: readonly S[] | undefined): S | undefined {
+  return sources?.find(({ parameters }) => parameters[names.cols]) ?? sources?.[0];
+}
+
+/** Whether the chosen source's tensors have the sizes that the options ask for. */
+export function checkMptSources(options: MptOptions, context: SourceContext): string[] {
+  const source = chosenSource(context.sources);
+  if (!source) return [];
+  const { [names.shared]: shared, [names.cols]: cols, [names.rows]: rows } = source.parameters;
   const wanted = [options.numVirtualTokens * options.numTransformerSubmodules, context.backbone.hiddenSize];
   if (!shared || shared.shape.join() !== wanted.join())
-    throw new Error(
+    return [
       `the source (${source.method}) must hold a prompt of ${wanted.join(" × ")}; it has ${shared?.shape.join(" × ") ?? "none"}`,
-    );
+    ];
+  if (!options.decomposition || !cols || !rows || options.sourceInit === "shared") return [];
+  const [tasks, , rank] = cols.shape;
+  if (rank !== options.numRanks)
+    return [`the source has rank ${rank}, numRanks is ${options.numRanks}; they must be equal`];
+  if (options.sourceInit === "exact" && options.sourceTask >= tasks!)
+    return [`sourceTask must be below the source's ${tasks} tasks, not ${options.sourceTask}`];
+  return [];
+}
+
+function fromSource(options: MptOptions, context: InitContext, source: SourceState): Parameters {
+  refuse(checkMptSources(options, context));
+  const shared = source.parameters[names.shared]!;
+  const cols = source.parameters[names.cols];
+  const rows = source.parameters[names.rows];
   if (!options.decomposition) return { [names.shared]: tf.clone(shared) };
   if (!cols || !rows || options.sourceInit === "shared") {
     const { decomposition: _, ...rest } = options;
     const { sources: __, ...fresh } = context;
     return { ...initMpt({ ...rest, decomposition: true }, fresh), [names.shared]: tf.clone(shared) };
   }
-  if (cols.shape[2] !== options.numRanks)
-    throw new Error(`the source has rank ${cols.shape[2]}, numRanks is ${options.numRanks}; they must be equal`);
-  const tasks = cols.shape[0]!;
-  if (options.sourceInit === "exact" && options.sourceTask >= tasks)
-    throw new Error(`sourceTask must be below the source's ${tasks} tasks, not ${options.sourceTask}`);
   const pick = (all: tf.Tensor): tf.Tensor => {
     const one =
       options.sourceInit === "average" ? tf.mean(all, 0, true) : tf.slice(all, [options.sourceTask, 0, 0], [1, -1, -1]);

@@ -4,7 +4,13 @@
 export type Field = { readonly about: string } & (
   | { readonly kind: "integer"; readonly default: number; readonly min: number; readonly max: number }
   | { readonly kind: "number"; readonly default: number; readonly min: number; readonly max: number }
-  | { readonly kind: "choice"; readonly default: string; readonly values: readonly string[] }
+  | {
+      readonly kind: "choice";
+      readonly default: string;
+      readonly values: readonly string[];
+      /** Values that need something of the run: `labels`, the class labels of its first task. */
+      readonly needs?: Readonly<Record<string, "labels">>;
+    }
   | { readonly kind: "list"; readonly default: readonly string[]; readonly values: readonly string[] }
   | { readonly kind: "boolean"; readonly default: boolean }
 );
@@ -24,13 +30,14 @@ export function checkFields<Options extends object>(fields: Fields<Options>, opt
     if (Object.hasOwn(known, name)) continue;
     const near = didYouMean(name, Object.keys(known));
     problems.push(
-      `unknown option ${name}${near ? ` (did you mean ${near}?)` : ""}; known: ${Object.keys(known).join(", ")}`,
+      `${name}: unknown option${near ? ` (did you mean ${near}?)` : ""}; ${Object.keys(known).length === 0 ? "there are none" : `known: ${Object.keys(known).join(", ")}`}`,
     );
   }
   for (const [name, field] of Object.entries(known)) {
     const value = (options as Record<string, unknown>)[name];
     const wrong = problemOf(field, value);
-    if (wrong) problems.push(`${name} must be ${wrong}, not ${JSON.stringify(value)}`);
+    if (wrong)
+      problems.push(`${name} must be ${wrong}, not ${value === undefined ? "nothing" : JSON.stringify(value)}`);
   }
   return problems;
 }

@@ -13,7 +13,7 @@ export function ownConfig(method: string, options: object): Record<string, unkno
 }
 
 /**
- * Options of a config written by `ownConfig`, unknown ones dropped by `validate` later.
+ * Options of a config written by `ownConfig`, unknown ones are named when they are checked.
  * @throws Error where the config is another method's
  */
 export function ownOptions<Options extends object>(

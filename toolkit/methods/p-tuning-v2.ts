@@ -9,7 +9,7 @@ import { hostRandom, linear, uniformValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method, Parameters } from "./contract.ts";
 import { normalTensor } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { splitSlots } from "./prefix-tuning.ts";
 import { expectTensors, shapeProblems } from "./tensors.ts";
@@ -42,7 +42,7 @@ export const pTuningV2: Method<PTuningV2Options> = {
   title: "P-tuning v2",
   source: "Liu et al., P-Tuning v2 (ACL 2022), section 3; for T5 our own reading",
   defaults: defaultsOf(fields),
-  validate: (options) => checkFields(fields, options),
+  fields,
   init(options, { backbone, seed }) {
     const random = hostRandom(seed * 1009 + 19);
     const parameters: Record<string, tf.Tensor> = {};

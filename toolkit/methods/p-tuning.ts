@@ -9,7 +9,7 @@ import { hostRandom, linear, uniformValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method, Parameters } from "./contract.ts";
 import { normalTensor } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { required } from "./own-config.ts";
 import { configInteger, expectType, peftConfig, peftSizes } from "./peft-config.ts";
 import { expectTensors, shapeProblems } from "./tensors.ts";
@@ -42,7 +42,7 @@ export const pTuning: Method<PTuningOptions> = {
   source: "Liu et al., GPT Understands, Too (2021), section 2; shapes as in PEFT",
   peftType: "P_TUNING",
   defaults: defaultsOf(fields),
-  validate: (options) => checkFields(fields, options),
+  fields,
   init(options, { backbone, seed }) {
     const width = backbone.hiddenSize;
     if (options.encoder === "none")

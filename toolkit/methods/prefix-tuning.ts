@@ -11,7 +11,7 @@ import { hostRandom, linear, uniformValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method, Parameters } from "./contract.ts";
 import { normalTensor } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { configInteger, expectType, peftConfig } from "./peft-config.ts";
 import { expectTensors, shapeProblems } from "./tensors.ts";
@@ -42,7 +42,7 @@ export const prefixTuning: Method<PrefixTuningOptions> = {
     "Li and Liang, Prefix-Tuning: Optimizing Continuous Prompts for Generation (ACL 2021), section 4; layout as in PEFT",
   peftType: "PREFIX_TUNING",
   defaults: defaultsOf(fields),
-  validate: (options) => checkFields(fields, options),
+  fields,
   init(options, { backbone, seed }) {
     const size = tableSize(options, backbone);
     const { numVirtualTokens, projection, projectionSize, initDeviation } = options;

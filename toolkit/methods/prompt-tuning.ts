@@ -8,7 +8,7 @@
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
 import { initPrompt, type PromptInit, promptInitField } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { configInteger, expectType, peftConfig, peftSizes } from "./peft-config.ts";
 import { expectTensors } from "./tensors.ts";
 
@@ -28,7 +28,7 @@ export const promptTuning: Method<PromptTuningOptions> = {
   source: "Lester et al., The Power of Scale for Parameter-Efficient Prompt Tuning (EMNLP 2021), section 3",
   peftType: "PROMPT_TUNING",
   defaults: defaultsOf(promptTuningFields),
-  validate: (options) => checkFields(promptTuningFields, options),
+  fields: promptTuningFields,
   init(options, context) {
     return { prompt_embeddings: initPrompt(options.init, options.numVirtualTokens, context) };
   },

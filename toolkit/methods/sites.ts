@@ -1,6 +1,8 @@
 // Where in an encoder–decoder something may be put: the names of its sublayers, linear maps and norms, read off the
 // backbone's own weights, so that no method repeats a model's structure.
-import type { Backbone } from "#toolkit/models/contract.ts";
+import type { BackboneShape } from "#toolkit/models/contract.ts";
+
+type Weights = Pick<BackboneShape, "weights">;
 
 const sublayer = /^(encoder|decoder)\.block\.(\d+)\.layer\.\d+$/;
 
@@ -13,7 +15,7 @@ export interface Sublayer {
 }
 
 /** All sublayers, encoder first, in order. */
-export function sublayers(backbone: Backbone): Sublayer[] {
+export function sublayers(backbone: Weights): Sublayer[] {
   const found = new Map<string, Sublayer>();
   for (const name of backbone.weights.keys()) {
     const [, site, part] = /^(.+\.layer\.\d+)\.(SelfAttention|EncDecAttention|DenseReluDense)\./.exec(name) ?? [];
@@ -27,17 +29,15 @@ export function sublayers(backbone: Backbone): Sublayer[] {
 }
 
 /** Sites of all linear maps with a 2-D weight inside blocks (`….SelfAttention.q`), with [out, in]. */
-export function linearSites(
-  backbone: Backbone,
-): { readonly site: string; readonly shape: readonly [number, number] }[] {
+export function linearSites(backbone: Weights): { readonly site: string; readonly shape: readonly [number, number] }[] {
   return [...backbone.weights].flatMap(([name, weight]) =>
-    weight.rank === 2 && name.includes(".block.") && !name.includes("relative_attention_bias")
-      ? [{ site: name.replace(/\.weight$/, ""), shape: weight.shape as [number, number] }]
+    weight.shape.length === 2 && name.includes(".block.") && !name.includes("relative_attention_bias")
+      ? [{ site: name.replace(/\.weight$/, ""), shape: weight.shape as readonly [number, number] }]
       : [],
   );
 }
 
 /** Names of all norms' weights, final norms included. */
-export function normNames(backbone: Backbone): string[] {
+export function normNames(backbone: Weights): string[] {
   return [...backbone.weights.keys()].filter((name) => name.endsWith("layer_norm.weight"));
 }

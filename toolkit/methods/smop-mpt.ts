@@ -5,8 +5,8 @@
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
 import { type PromptInit, promptInitField } from "./initialisers.ts";
-import { checkRank, initMpt, mpt, mptFields, mptPrompt } from "./mpt.ts";
-import { checkFields, defaultsOf, type Fields } from "./options.ts";
+import { checkMptSources, checkRank, initMpt, mpt, mptFields, mptPrompt } from "./mpt.ts";
+import { defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { checkRouting, loadBalance, orthogonalRows, type RoutingOptions, route, routingFields } from "./routing.ts";
 import { expectTensors } from "./tensors.ts";
@@ -47,11 +47,9 @@ export const smopMpt: Method<SmopMptOptions> = {
   title: "MPT inside SMoP",
   source: "this project's own reading of a combination that the MPT article proposes",
   defaults: defaultsOf(fields),
-  validate: (options, backbone) => [
-    ...checkFields(fields, options),
-    ...checkRouting(options),
-    ...checkRank(options.numRanks, backbone),
-  ],
+  fields,
+  check: (options, backbone) => [...checkRouting(options), ...checkRank(options.numRanks, backbone)],
+  checkSources: (options, context) => checkMptSources(asMpt(options), context),
   init(options, context) {
     const source = context.sources?.find(({ parameters }) => parameters[router]);
     return {

@@ -6,7 +6,7 @@
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method } from "./contract.ts";
 import { initPrompt, type PromptInit, promptInitField } from "./initialisers.ts";
-import { checkFields, defaultsOf, type Fields } from "./options.ts";
+import { defaultsOf, type Fields } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { checkRouting, loadBalance, orthogonalRows, type RoutingOptions, route, routingFields } from "./routing.ts";
 import { expectTensors, shapeProblems } from "./tensors.ts";
@@ -31,7 +31,8 @@ export const smop: Method<SmopOptions> = {
   source:
     "Choi et al., SMoP: Towards Efficient and Effective Prompt Tuning with Sparse Mixture-of-Prompts (EMNLP 2023)",
   defaults: defaultsOf(fields),
-  validate: (options) => [...checkFields(fields, options), ...checkRouting(options)],
+  fields,
+  check: (options) => checkRouting(options),
   init(options, context) {
     const { numExperts, expertLength } = options;
     const width = context.backbone.hiddenSize;

@@ -1,7 +1,7 @@
 // What a source stage left behind, seen as prompts: one [P, H] a task, whatever method trained them. SPoT, ATTEMPT,
 // BMTPT start from these. Similarity between prompts and retrieval by it live here too.
 import { tf } from "#toolkit/tensor/index.ts";
-import type { Parameters, SourceState } from "./contract.ts";
+import type { Parameters, SourceShape, SourceState } from "./contract.ts";
 
 export interface SourcePrompt {
   readonly task: string;
@@ -37,6 +37,33 @@ export function sourcePrompts(sources: readonly SourceState[]): SourcePrompt[] {
       `source prompts must have one shape; they have ${prompts.map(({ task, prompt }) => `${task}: ${prompt.shape.join(" × ")}`).join(", ")}`,
     );
   return prompts;
+}
+
+/** One shape a source task, in the order of `sourcePrompts`; null where it holds no prompt. */
+export function sourcePromptShapes(
+  sources: readonly SourceShape[],
+): { readonly task: string; readonly shape: readonly number[] | null }[] {
+  return sources.flatMap(({ tasks, parameters }) =>
+    tasks.map((task) => ({ task, shape: parameters.prompt_embeddings?.shape ?? null })),
+  );
+}
+
+/** What keeps prompts of other tasks from being those that `rows` × `width` asks for. */
+export function promptShapeProblems(sources: readonly SourceShape[], rows: number, width: number): string[] {
+  const wanted = `${rows} × ${width}`;
+  const found = sourcePromptShapes(sources);
+  const shown = (shape: readonly number[] | null): string => shape?.join(" × ") ?? "none";
+  const wrong = found.filter(({ shape }) => shown(shape) !== wanted);
+  if (wrong.length === 0) return [];
+  const shapes = new Set(wrong.map(({ shape }) => shown(shape)));
+  const are =
+    shapes.size === 1 ? [...shapes][0] : wrong.map(({ task, shape }) => `${task}: ${shown(shape)}`).join(", ");
+  return [`source prompts are ${are}; numVirtualTokens and the backbone ask for ${wanted}`];
+}
+
+/** @throws Error with all problems, where there are any */
+export function refuse(problems: readonly string[]): void {
+  if (problems.length > 0) throw new Error(problems.join("; "));
 }
 
 export type Similarity = "mean" | "pairs";

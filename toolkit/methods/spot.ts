@@ -6,10 +6,18 @@
 // similarities. Our own reading: how the target's own, briefly trained prompt is told apart (a source state whose
 // task is the target itself).
 import { tf } from "#toolkit/tensor/index.ts";
-import type { InitContext, Method } from "./contract.ts";
-import { checkFields, defaultsOf, type Fields, promptLength } from "./options.ts";
+import type { InitContext, Method, SourceContext } from "./contract.ts";
+import { defaultsOf, type Fields, promptLength } from "./options.ts";
 import { promptTuning } from "./prompt-tuning.ts";
-import { retrievePrompts, type Similarity, type SourcePrompt, sourcePrompts } from "./sources.ts";
+import {
+  promptShapeProblems,
+  refuse,
+  retrievePrompts,
+  type Similarity,
+  type SourcePrompt,
+  sourcePromptShapes,
+  sourcePrompts,
+} from "./sources.ts";
 
 export type SpotOptions = {
   numVirtualTokens: number;
@@ -40,7 +48,9 @@ export const spot: Method<SpotOptions> = {
   title: "SPoT",
   source: "Vu et al., SPoT: Better Frozen Model Adaptation through Soft Prompt Transfer (ACL 2022), sections 2 and 3",
   defaults: defaultsOf(fields),
-  validate: (options) => checkFields(fields, options),
+  fields,
+  needsSources: true,
+  checkSources,
   init: (options, context) => ({ prompt_embeddings: startFrom(options, context) }),
   group: () => "prompt",
   learningRates: { prompt: 0.3 },
@@ -55,30 +65,33 @@ export const spot: Method<SpotOptions> = {
   },
 };
 
+function checkSources(options: SpotOptions, { backbone, tasks, sources = [] }: SourceContext): string[] {
+  const found = sourcePromptShapes(sources);
+  const own = found.find(({ task }) => tasks.includes(task));
+  const others = found.length - (own ? 1 : 0);
+  if (others === 0) return ["spot needs a source: a prompt trained on another task"];
+  const problems = promptShapeProblems(sources, options.numVirtualTokens, backbone.hiddenSize);
+  if (options.transfer === "given" && options.source >= others)
+    problems.push(`source must be below the ${others} sources, not ${options.source}`);
+  if ((options.transfer === "best" || options.transfer === "weighted") && !own)
+    problems.push(
+      `transfer "${options.transfer}" compares with the target's own prompt: add a source whose task is the target`,
+    );
+  return problems;
+}
+
 function startFrom(options: SpotOptions, context: InitContext): tf.Tensor {
+  refuse(checkSources(options, context));
   const prompts = sourcePrompts(context.sources ?? []);
   const own = prompts.find(({ task }) => context.tasks.includes(task));
   const others = prompts.filter((prompt) => prompt !== own);
-  if (others.length === 0) throw new Error("spot needs a source: a prompt trained on another task");
-  const wanted = `${options.numVirtualTokens} × ${context.backbone.hiddenSize}`;
-  const shape = others[0]!.prompt.shape.join(" × ");
-  if (shape !== wanted)
-    throw new Error(`source prompts are ${shape}; numVirtualTokens and the backbone ask for ${wanted}`);
   return tf.tidy(() => combine(options, others, own));
 }
 
 function combine(options: SpotOptions, others: readonly SourcePrompt[], own: SourcePrompt | undefined): tf.Tensor {
-  if (options.transfer === "given") {
-    const chosen = others[options.source];
-    if (!chosen) throw new Error(`source must be below the ${others.length} sources, not ${options.source}`);
-    return tf.clone(chosen.prompt);
-  }
+  if (options.transfer === "given") return tf.clone(others[options.source]!.prompt);
   if (options.transfer === "average") return tf.mean(tf.stack(others.map(({ prompt }) => prompt)), 0);
-  if (!own)
-    throw new Error(
-      `transfer "${options.transfer}" compares with the target's own prompt: add a source whose task is the target`,
-    );
-  const ranked = retrievePrompts(own.prompt, others, options.similarity);
+  const ranked = retrievePrompts(own!.prompt, others, options.similarity);
   if (options.transfer === "best") return tf.clone(ranked[0]!.prompt);
   const top = ranked.slice(0, options.topK);
   const total = top.reduce((sum, { similarity }) => sum + Math.max(0, similarity), 0);

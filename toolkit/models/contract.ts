@@ -54,8 +54,8 @@ export interface TwoTowerPorts extends LayerPorts {
   readonly imageLayerPrompts?: readonly Tensor[];
 }
 
-/** What a method must know of a backbone to size its parameters. */
-export interface Backbone {
+/** A backbone's sizes and the shapes of its weights: what its config.json and the headers of its files tell. */
+export interface BackboneShape {
   readonly modelType: string;
   readonly hiddenSize: number;
   readonly feedForwardSize: number;
@@ -65,6 +65,14 @@ export interface Backbone {
   readonly numDecoderLayers: number;
   readonly vocabSize: number;
   readonly numParameters: number;
+  /** Shapes of all weights by checkpoint name. */
+  readonly weights: ReadonlyMap<string, { readonly shape: readonly number[] }>;
+  /** A few values out of its weights: they tell backbones of equal sizes apart. Absent for a model made in memory. */
+  readonly sample?: readonly number[];
+}
+
+/** What a method must know of a backbone to make its parameters. */
+export interface Backbone extends BackboneShape {
   /** Token embeddings [V, H], for initialising prompts. */
   readonly embeddings: Tensor;
   /** Every weight by checkpoint name. */

@@ -154,9 +154,13 @@ describe.each(names)("%s", (name) => {
 
   test("names every mistake of its options at once", () => {
     const wrong = Object.fromEntries(Object.keys(options).map((option) => [option, "nonsense"]));
-    const { problems } = resolveMethod(name, { ...wrong, numVirtualTokns: 4 }, model.backbone);
-    for (const option of Object.keys(options)) expect(problems.join("\n")).toContain(option);
-    expect(problems.join("\n")).toContain("unknown option numVirtualTokns");
+    // The same without a model: what it could add is not asked of an option that is no number at all.
+    for (const backbone of [model.backbone, null]) {
+      const { problems } = resolveMethod(name, { ...wrong, numVirtualTokns: 4 }, backbone);
+      expect(problems).toHaveLength(Object.keys(options).length + 1);
+      for (const option of Object.keys(options)) expect(problems.join("\n")).toContain(`${option} must be `);
+      expect(problems.join("\n")).toContain("numVirtualTokns: unknown option");
+    }
   });
 });
 

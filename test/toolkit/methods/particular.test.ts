@@ -14,6 +14,7 @@ import {
   methods,
   type Parameters,
   promptSimilarity,
+  resolveMethod,
   retrievePrompts,
   type SourceState,
   saveAdapter,
@@ -326,9 +327,7 @@ describe("routing", () => {
         method.regularizer!(parameters, { ...chosen, loadBalance: 2 }, context(false))!.dataSync()[0],
       ).toBeGreaterThan(0);
     }
-    expect((methods.smop as AnyMethod).validate({ ...methods.smop.defaults, topK: 9 }, model.backbone)).toEqual([
-      "topK must be at most numExperts (4), not 9",
-    ]);
+    expect(resolveMethod("smop", { topK: 9 }, null).problems).toEqual(["topK must be at most numExperts (4), not 9"]);
   });
 });
 
