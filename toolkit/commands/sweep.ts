@@ -1,4 +1,5 @@
 // `bunsen sweep`: a whole study as one resumable command, its table at the end.
+import { availableParallelism, totalmem } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { loadDataset } from "#toolkit/batches/index.ts";
@@ -15,12 +16,13 @@ import {
 import { publishedBeside } from "#toolkit/experiments/published-table.ts";
 import { quickPretraining, quickStudy, quickText } from "#toolkit/experiments/quick.ts";
 import { applyStudySettings } from "#toolkit/experiments/settings.ts";
-import { runStudy, type Study, studySteps } from "#toolkit/experiments/study.ts";
-import { compareMethods, eventLine, summarise, summaryTable } from "#toolkit/report/index.ts";
-import { memoryMappings, parseEngineChoice, useEngine } from "#toolkit/tensor/index.ts";
-import { pretrain, type TrainEvent } from "#toolkit/training/index.ts";
+import { type Study, studySteps, studyUnits } from "#toolkit/experiments/study.ts";
+import { compareMethods, summarise, summaryTable } from "#toolkit/report/index.ts";
+import { currentEngine, parseEngineChoice, useEngine } from "#toolkit/tensor/index.ts";
+import { pretrain, readResult } from "#toolkit/training/index.ts";
 import { writeAtomic, writeJson } from "#toolkit/weights/index.ts";
 import { type Command, type Terminal, UsageError } from "./contract.ts";
+import { dealOut, pretrainApart, type WorkerKind, work, workerVariable } from "./sweep-workers.ts";
 
 type MakeStudy = (folder: string, model: string, engine: string) => Study;
 
@@ -53,14 +55,14 @@ function planLine(line: PlanLine): string {
   return `${line.stage.padEnd(7)}  ${line.label} on ${line.tasks.join(", ")}${size}: ${integer(line.steps)} steps${runs}  (${line.folder})`;
 }
 
-function planLines(study: Study, times: StepTimes | null): string[] {
+function planLines(study: Study, times: StepTimes | null, jobs: number): string[] {
   const plan = studyPlan(study);
   const cost = planCost(plan, times);
   const rest = times === null ? 0 : times.runSeconds;
   const hours =
     cost.hours === null || times === null
       ? "hours: unknown here; give the time of a step with --step-ms N, or finish runs of a study and name their folder with --measured FOLDER"
-      : `about ${cost.hours.toFixed(1)} hours at ${times.stepMs.toFixed(1)} ms a step (source stage ${(times.sourceStepMs ?? times.stepMs * sourceStepRatio).toFixed(1)}) and ${rest.toFixed(1)} s a run besides, from ${times.from}; pretraining not counted`;
+      : `about ${cost.hours.toFixed(1)} hours at ${times.stepMs.toFixed(1)} ms a step (source stage ${(times.sourceStepMs ?? times.stepMs * sourceStepRatio).toFixed(1)}) and ${rest.toFixed(1)} s a run besides, from ${times.from}; pretraining not counted${jobs === 1 ? "" : `; about ${(cost.hours / jobs).toFixed(1)} with ${jobs} runs side by side`}`;
   return [...plan.map(planLine), `${integer(cost.steps)} steps in all, ${integer(cost.runs)} runs`, hours];
 }
 
@@ -90,39 +92,20 @@ async function makeBackbone(folder: string, terminal: Terminal): Promise<void> {
   }
 }
 
-/** Set in the processes that do a sweep's work. */
-const workerVariable = "BUNSEN_SWEEP_WORKER";
-/** What a worker ends with to be followed by a new one (EX_TEMPFAIL of sysexits.h). */
-const followMe = 75;
-
-/** Whether a new process should go on: compiled programs have used up most of this one's memory mappings. */
-function isUsedUp(): boolean {
-  const mappings = memoryMappings();
-  return mappings !== null && mappings.held > mappings.most / 2;
+/** Workers of a study whose runs are told their threads: as many as fill the cores, and as have room. */
+function jobsOf(study: Study): number {
+  const { threads } = study.common;
+  if (typeof threads !== "number") return 1;
+  const byCores = Math.floor(availableParallelism() / threads);
+  return Math.max(1, Math.min(byCores, Math.floor(totalmem() / workerBytes)));
 }
 
-/** Does the sweep in processes of their own, one after the other, each until `isUsedUp`. @returns the exit code. */
-async function inWorkers(args: readonly string[]): Promise<number> {
-  for (;;) {
-    const worker = Bun.spawn([process.execPath, join(import.meta.dirname, "../main.ts"), "sweep", ...args], {
-      env: { ...process.env, [workerVariable]: "1" },
-      stdio: ["inherit", "inherit", "inherit"],
-    });
-    // A terminal's Ctrl-C reaches both; a signal to this process alone is handed on.
-    const stop = (): void => worker.kill("SIGTERM");
-    process.on("SIGINT", stop);
-    process.on("SIGTERM", stop);
-    const code = await worker.exited.finally(() => {
-      process.removeListener("SIGINT", stop);
-      process.removeListener("SIGTERM", stop);
-    });
-    if (code !== followMe) return code;
-  }
-}
+/** Memory of one worker of a small study, its library and programs included: about 1 GiB seen. */
+const workerBytes = 2 * 2 ** 30;
 
 export const command: Command = {
   summary: "train many runs, resumable",
-  usage: `usage: bunsen sweep quick|full|--quick|--full [--folder runs/NAME] [--model FOLDER|HUB-ID] [--engine auto|cpu|cuda|wasm]
+  usage: `usage: bunsen sweep quick|full|--quick|--full [--folder runs/NAME] [--model FOLDER|HUB-ID] [--engine auto|cpu|cuda|wasm] [--jobs N]
                     [--set key=value …] [--plan [--step-ms N [--run-seconds N] | --measured FOLDER]]
 
 Runs a study: pretraining (unless --model names a T5), source stages, all methods on all targets with the same budget.
@@ -136,6 +119,8 @@ The same command goes on where it was broken off; --quick is the same as the wor
   --set key=value  changes the study: targets, sourceTasks, methods, shots, seeds, rates, targetSteps, sourceSteps,
                    teacherSteps, fewShotSteps, numVirtualTokens, and fields of every run: common.batchSize=8,
                    distillation.temperature=2, sampling.slots.max=3
+  --jobs N         runs side by side, each in a process of its own; by default, where runs are told their threads
+                   (common.threads; 1 on the small T5), as many as fill the cores, else one
   --plan           prints what would run, its steps and hours, and runs nothing
   --step-ms N      a step's milliseconds, measured on the machine at hand; --run-seconds N what a run needs besides
   --measured F     takes both from finished runs in a folder (default: the study's own, then runs/quick)`,
@@ -154,6 +139,7 @@ The same command goes on where it was broken off; --quick is the same as the wor
         "step-ms": { type: "string" },
         "run-seconds": { type: "string" },
         measured: { type: "string" },
+        jobs: { type: "string" },
       },
     });
     // The study's name, as a word or as a flag; the same one twice is no contradiction.
@@ -175,6 +161,9 @@ The same command goes on where it was broken off; --quick is the same as the wor
       throw new UsageError("expected --step-ms or --measured, got both");
     const stepMs = flagNumber("step-ms", values["step-ms"]);
     const runSeconds = flagNumber("run-seconds", values["run-seconds"], true);
+    const jobs = flagNumber("jobs", values.jobs);
+    if (jobs !== null && !Number.isInteger(jobs))
+      throw new UsageError(`--jobs: expected an integer of at least 1, got ${values.jobs}`);
     const study = applyStudySettings(make(folder, backbone, parseEngineChoice(values.engine)), values.set);
     if (values.plan) {
       if (paper) {
@@ -190,73 +179,57 @@ The same command goes on where it was broken off; --quick is the same as the wor
           : { stepMs, sourceStepMs: null, runSeconds: runSeconds ?? 0, from: "--step-ms" };
       if (times === null && values.measured !== undefined)
         throw new UsageError(`--measured: expected a folder with finished runs, got ${values.measured}`);
-      for (const line of planLines(study, times)) terminal.out(line);
+      for (const line of planLines(study, times, jobs ?? jobsOf(study))) terminal.out(line);
       return 0;
     }
-    if (process.env[workerVariable] === undefined) return inWorkers(args);
-    await useEngine(values.engine === "auto" ? undefined : parseEngineChoice(values.engine));
+    const units = studyUnits(study);
+    const kind = process.env[workerVariable] as WorkerKind | undefined;
+    if (kind !== undefined) {
+      await useEngine(values.engine === "auto" ? undefined : parseEngineChoice(values.engine));
+      if (kind === "units")
+        return work(units, currentEngine().name, () =>
+          terminal.err("stopping after this step; the same command goes on from there"),
+        );
+      await makeBackbone(backbone, terminal);
+      return 0;
+    }
     const startedAt = performance.now();
-    if (values.model === undefined) await makeBackbone(backbone, terminal);
-    const stop = new AbortController();
-    const interrupt = (): void => {
-      if (!stop.signal.aborted) terminal.err("stopping after this step; the same command goes on from there");
-      stop.abort();
-    };
-    process.on("SIGINT", interrupt);
-    process.on("SIGTERM", interrupt);
+    if (values.model === undefined) {
+      const code = await pretrainApart(args);
+      if (code !== 0) return code;
+    }
     const total = studySteps(study);
     let steps = 0;
-    // Of the run at hand and of all; a run that was finished before has no events but its end.
-    let [taken, worked] = [0, 0];
-    const report = (event: TrainEvent): void => {
-      if (event.type === "step") {
+    const dealt = await dealOut(args, units, {
+      jobs: jobs ?? jobsOf(study),
+      asked: jobs !== null,
+      threads: typeof study.common.threads === "number" ? study.common.threads : null,
+      onStep: () => {
         steps++;
-        taken++;
-        worked++;
-      }
-      if (event.type === "done") {
-        steps += Math.max(0, event.steps - taken);
-        taken = 0;
-      }
-      if (event.type === "done" || event.type === "warning") {
+      },
+      onLine: (line, missing) => {
+        steps += missing;
         const minutes = (performance.now() - startedAt) / 60_000;
-        terminal.out(
-          `${minutes.toFixed(1)} min · ${((100 * steps) / total).toFixed(0)} % of ${total} steps · ${event.type === "done" ? event.run : ""} ${eventLine(event)}`,
-        );
-      }
-    };
-    try {
-      const events = runStudy(study, stop.signal);
-      let next = await events.next();
-      while (!next.done) {
-        report(next.value);
-        if (next.value.type === "done" && worked > 0 && isUsedUp()) {
-          terminal.out("going on in a new process: this one has no room for many more compiled programs");
-          await events.return([]);
-          return followMe;
-        }
-        next = await events.next();
-      }
-      const summaries = summarise(next.value, "test");
-      const table = summaryTable(
-        summaries,
-        `Test scores, mean ± deviation of ${study.seeds.length} seeds, ${stepsText(study)}, rates × ${study.rates.join(", ")} chosen on validation`,
-      );
-      const beside = paper ? `\n\n${publishedBeside(summaries).toMarkdown()}` : "";
-      const verdict = compareMethods(summaries, "MPT", "prompt tuning");
-      terminal.out(`\n${table}\n\n${verdict}`);
-      if (paper) terminal.out(`\n${publishedBeside(summaries)}`);
-      writeJson(join(folder, "summary.json"), summaries);
-      writeAtomic(join(folder, "table.md"), () => [
-        new TextEncoder().encode(`${table.toMarkdown()}\n\n${verdict}${beside}\n`),
-      ]);
-      return 0;
-    } catch (error) {
-      if (stop.signal.aborted) return 130;
-      throw error;
-    } finally {
-      process.removeListener("SIGINT", interrupt);
-      process.removeListener("SIGTERM", interrupt);
-    }
+        terminal.out(`${minutes.toFixed(1)} min · ${((100 * steps) / total).toFixed(0)} % of ${total} steps · ${line}`);
+      },
+    });
+    if (typeof dealt === "number") return dealt;
+    const summaries = summarise(
+      dealt.map(({ label, run }) => ({ label, result: readResult(run) })),
+      "test",
+    );
+    const table = summaryTable(
+      summaries,
+      `Test scores, mean ± deviation of ${study.seeds.length} seeds, ${stepsText(study)}, rates × ${study.rates.join(", ")} chosen on validation`,
+    );
+    const beside = paper ? `\n\n${publishedBeside(summaries).toMarkdown()}` : "";
+    const verdict = compareMethods(summaries, "MPT", "prompt tuning");
+    terminal.out(`\n${table}\n\n${verdict}`);
+    if (paper) terminal.out(`\n${publishedBeside(summaries)}`);
+    writeJson(join(folder, "summary.json"), summaries);
+    writeAtomic(join(folder, "table.md"), () => [
+      new TextEncoder().encode(`${table.toMarkdown()}\n\n${verdict}${beside}\n`),
+    ]);
+    return 0;
   },
 };

@@ -21,8 +21,10 @@ export {
   type StudyMethod,
   type StudySource,
   type StudyStage,
+  type StudyUnit,
   sourceRuns,
   studyStages,
   studySteps,
+  studyUnits,
   targetGrids,
 } from "./study.ts";

@@ -3,7 +3,7 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { LabelledRun } from "#toolkit/report/index.ts";
-import { type RunConfigInput, type TrainEvent, train } from "#toolkit/training/index.ts";
+import { type RunConfigInput, resolveRun, type TrainEvent, teacherConfig, train } from "#toolkit/training/index.ts";
 import { type Grid, gridSteps, runGrid } from "./grid.ts";
 
 /** What a method of a study starts from: nothing, one of the study's source runs, or the teachers of all source tasks. */
@@ -192,15 +192,66 @@ export const studySteps = (study: Study): number =>
   studyStages(study).reduce((sum, stage) => sum + stage.steps, 0) +
   targetGrids(study).reduce((sum, grid) => sum + gridSteps(grid), 0);
 
-/** Runs a study to its end; returns the runs that its table is made of. */
+/** A piece of a study that may run beside others, as soon as what it needs has run. */
+export interface StudyUnit {
+  readonly label: string;
+  /** Positions among the study's units: they stand before this one. */
+  readonly needs: readonly number[];
+  /** Trains what is not trained yet; returns the runs that the study's table takes from it. */
+  readonly run: (signal?: AbortSignal) => AsyncGenerator<TrainEvent, readonly LabelledRun[]>;
+}
+
+/** One run as a unit that the table takes nothing from. */
+function runUnit(label: string, config: RunConfigInput, needs: readonly number[]): StudyUnit {
+  return {
+    label,
+    needs,
+    run: async function* (signal) {
+      yield* train(config, signal === undefined ? {} : { signal });
+      if (!existsSync(join(config.run, "metrics.json")))
+        throw new DOMException("The study was stopped; the same call goes on.", "AbortError");
+      return [];
+    },
+  };
+}
+
+/** The teachers that all source runs share; what a source run lacks, it trains itself. */
+function teacherUnits(study: Study): StudyUnit[] {
+  const distilled = study.sources.findIndex((source) => source.distillation > 0 && source.ownLength !== true);
+  const config = distilled < 0 ? undefined : resolveRun(sourceRuns(study)[distilled]);
+  if (config?.stage !== "source") return [];
+  return config.tasks.map((task) =>
+    runUnit(`teacher ${task}`, teacherConfig(config, task, Number(config.options.numVirtualTokens)), []),
+  );
+}
+
+/** A study as units, in the order of their runs: teachers, source stages, one for each method, target and number of shots. */
+export function studyUnits(study: Study): StudyUnit[] {
+  const teachers = teacherUnits(study);
+  const all = teachers.map((_, index) => index);
+  const sources = sourceRuns(study).map((config, index) => {
+    const { name, distillation } = study.sources[index]!;
+    return runUnit(name, config, distillation > 0 ? all : []);
+  });
+  const needsOf = (label: string): readonly number[] => {
+    const from = study.methods.find((method) => method.label === label)?.from;
+    if (from === undefined) return [];
+    if (from === "teachers") return all;
+    return [teachers.length + study.sources.findIndex(({ name }) => name === from)];
+  };
+  const targets = targetGrids(study).map(
+    (grid): StudyUnit => ({
+      label: `${grid.label} on ${grid.config.tasks.join(", ")}`,
+      needs: needsOf(grid.label),
+      run: (signal) => runGrid(grid, signal),
+    }),
+  );
+  return [...teachers, ...sources, ...targets];
+}
+
+/** Runs a study to its end, one run after the other; returns the runs that its table is made of. */
 export async function* runStudy(study: Study, signal?: AbortSignal): AsyncGenerator<TrainEvent, LabelledRun[]> {
-  const runtime = signal === undefined ? {} : { signal };
-  for (const config of sourceRuns(study)) {
-    yield* train(config, runtime);
-    if (!existsSync(join(config.run, "metrics.json")))
-      throw new DOMException("The study was stopped; the same call goes on.", "AbortError");
-  }
   const runs: LabelledRun[] = [];
-  for (const grid of targetGrids(study)) runs.push(...(yield* runGrid(grid, signal)));
+  for (const unit of studyUnits(study)) runs.push(...(yield* unit.run(signal)));
   return runs;
 }

@@ -87,8 +87,8 @@ export function firstExamples(encoded: EncodedDataset, count: number | null): En
   };
 }
 
-/** Input lengths of an evaluation on a compiling engine: each is an executable of its own. */
-const evaluationLengths = 4;
+/** Input lengths of an evaluation on a compiling engine: each is some executables of its own, worth it in a large model. */
+const evaluationLengths = { exact: 4, merged: 1 };
 
 /** The batch with its first row repeated until it has `size` rows, so that all batches of a length share an executable. */
 function filled(batch: Batch, size: number): Batch {
@@ -116,13 +116,14 @@ export async function evaluate(
   predictor: Predictor,
   dataset: Pick<Dataset, "metrics">,
   encoded: EncodedDataset,
-  options: { readonly batchSize: number; readonly taskId: number },
+  options: { readonly batchSize: number; readonly taskId: number; readonly lengths?: "exact" | "merged" },
 ): Promise<Evaluation> {
   const predictions: Prediction[] = [];
   // wasm computes as it goes: there, rows that only fill up would cost time and save nothing.
   const compiles = currentEngine().name !== "wasm";
   const size = Math.min(options.batchSize, encoded.length);
-  for (const batch of evaluationBatches(encoded, compiles ? { ...options, maxLengths: evaluationLengths } : options)) {
+  const maxLengths = evaluationLengths[options.lengths ?? "exact"];
+  for (const batch of evaluationBatches(encoded, compiles ? { ...options, maxLengths } : options)) {
     const texts = await predictor.predict(compiles ? filled(batch, size) : batch);
     for (const [index, prediction] of texts.slice(0, batch.batchSize).entries()) {
       const row = batch.rows[index]!;

@@ -86,6 +86,7 @@ export async function* finishRun(context: FinishContext): AsyncGenerator<TrainEv
       const { name } = task.dataset;
       const { metrics, predictions } = await evaluate(predictor, task.dataset, task.splits.get(split)!, {
         batchSize: config.evaluationBatchSize,
+        lengths: config.lengths,
         taskId,
       });
       scores[split] = { ...scores[split], [name]: { ...metrics } };

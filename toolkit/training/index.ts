@@ -17,3 +17,4 @@ export { resolveRun, type TrainOptions, train } from "./loop.ts";
 export { type PretrainEvent, type PretrainOptions, pretrain } from "./pretrain.ts";
 export { type RunResult, readResult } from "./result.ts";
 export { type LogRow, logRows, readRunLog } from "./run-log.ts";
+export { teacherConfig } from "./teachers.ts";

@@ -303,6 +303,7 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
       const encoded = task.splits.get(split)!;
       const { metrics } = await evaluate(predictor, task.dataset, encoded, {
         batchSize: config.evaluationBatchSize,
+        lengths: config.lengths,
         taskId,
       });
       scores.push(selectionScore(metrics));
