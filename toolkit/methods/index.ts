@@ -1,5 +1,13 @@
 // Public names of the methods room.
-export { type Adapter, loadAdapter, type SaveContext, saveAdapter } from "./adapter-files.ts";
+export {
+  type Adapter,
+  type AdapterHeader,
+  adapterBackboneProblems,
+  loadAdapter,
+  openAdapter,
+  type SaveContext,
+  saveAdapter,
+} from "./adapter-files.ts";
 export type {
   BackboneSizes,
   InitContext,

@@ -56,6 +56,8 @@ export interface TwoTowerPorts extends LayerPorts {
 
 /** A backbone's sizes and the shapes of its weights: what its config.json and the headers of its files tell. */
 export interface BackboneShape {
+  /** Where it came from: folder or hub id, as it was asked for. Absent for a model made in memory. */
+  readonly name?: string;
   readonly modelType: string;
   readonly hiddenSize: number;
   readonly feedForwardSize: number;

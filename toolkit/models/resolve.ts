@@ -27,9 +27,14 @@ const hubId = /^[A-Za-z0-9][\w.-]*(\/[A-Za-z0-9][\w.-]*)?$/;
  * The folder of a model.
  * @param model a folder, or a hub id
  * @param fetch how files of the hub are fetched
+ * @param options.weights false: of a hub's model only its small files, to look at it before it is loaded
  * @throws WeightsError where it is neither, or the repository has no safetensors
  */
-export async function resolveModel(model: string, fetch: FetchFiles): Promise<string> {
+export async function resolveModel(
+  model: string,
+  fetch: FetchFiles,
+  options: { readonly weights?: boolean } = {},
+): Promise<string> {
   if (existsSync(model) && statSync(model).isDirectory()) return model;
   // A misspelt path must not end in minutes of asking the network: where its parent is a folder here, it was meant as one.
   const parent = dirname(model);
@@ -48,7 +53,7 @@ export async function resolveModel(model: string, fetch: FetchFiles): Promise<st
   if (!config)
     throw new WeightsError(`the repository ${model} holds no config.json, or does not exist; it is no model`);
   const folder = dirname(config.path);
-  await fetchWeights(model, fetch, folder);
+  if (options.weights !== false) await fetchWeights(model, fetch, folder);
   for (const name of optional) await fetch(model, [name]);
   return folder;
 }

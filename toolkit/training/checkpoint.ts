@@ -1,12 +1,22 @@
 // Checkpoints: a folder each, complete or absent (it is written under another name and renamed). Beside the adapter in
 // PEFT's format it holds the exact training state: every parameter, the optimiser's slots, and where the run stands.
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { basename, join } from "node:path";
+import { saveAdapter } from "#toolkit/methods/adapter-files.ts";
 import type { Method, Parameters } from "#toolkit/methods/contract.ts";
 import type { Backbone } from "#toolkit/models/contract.ts";
 import type { Named, OptimizerState } from "#toolkit/nn/index.ts";
 import { treeMap } from "#toolkit/tensor/index.ts";
-import { fromTensors, openSafetensors, toTensor, writeJson, writeSafetensors } from "#toolkit/weights/index.ts";
+import {
+  fromTensors,
+  makeFolder,
+  openSafetensors,
+  toTensor,
+  WriteError,
+  writeJson,
+  writeSafetensors,
+} from "#toolkit/weights/index.ts";
+import { writeRefused } from "./errors.ts";
 import type { TrainState } from "./step.ts";
 
 /** Where a run stands: plain numbers beside the tensors. */
@@ -39,24 +49,9 @@ function flatten(state: OptimizerState): Record<string, Named[string]> {
   return out;
 }
 
-/** Saves a method's parameters as a PEFT adapter: adapter_config.json and adapter_model.safetensors. */
-export async function saveAdapter(
-  folder: string,
-  method: Method,
-  options: Record<string, unknown>,
-  parameters: Parameters,
-  backbone: Backbone,
-  baseModel: string,
-): Promise<void> {
-  mkdirSync(folder, { recursive: true });
-  const { config, tensors } = method.toFile(parameters, options, backbone);
-  writeSafetensors(join(folder, "adapter_model.safetensors"), await fromTensors(tensors));
-  writeJson(join(folder, "adapter_config.json"), { ...config, base_model_name_or_path: baseModel }, { sortKeys: true });
-}
-
 /**
  * Writes a checkpoint and returns its folder.
- * @throws Error naming the folder where the disk refuses; what was there before stays.
+ * @throws TrainingError naming the file where the disk refuses; what was there before stays.
  */
 export async function saveCheckpoint(
   run: string,
@@ -74,9 +69,10 @@ export async function saveCheckpoint(
   const part = join(folderOf(run), `.${nameOf(position.step)}.part`);
   try {
     rmSync(part, { recursive: true, force: true });
-    mkdirSync(part, { recursive: true });
+    makeFolder(part);
     const all = { ...frozen, ...state.parameters };
-    await saveAdapter(part, adapter.method, adapter.options, all, adapter.backbone, adapter.baseModel);
+    const { method, options, backbone, baseModel } = adapter;
+    await saveAdapter(part, method, options, all, { backbone, baseModel });
     const tensors: Record<string, Named[string]> = {};
     for (const [name, tensor] of Object.entries(all)) tensors[`parameters.${name}`] = tensor;
     for (const [name, tensor] of Object.entries(flatten(state.optimizer))) tensors[`optimizer.${name}`] = tensor;
@@ -90,11 +86,9 @@ export async function saveCheckpoint(
     } catch {
       // The disk that refused the checkpoint may refuse this too; the first refusal is the one to tell.
     }
-    const reason = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(
-      `The checkpoint of step ${position.step} could not be written to ${folder}: ${reason}. Make room or mend the folder, then start the same command again: it goes on from the last complete checkpoint.`,
-      { cause },
-    );
+    if (!(cause instanceof Error && (cause instanceof WriteError || "code" in cause))) throw cause;
+    const refused = cause instanceof WriteError ? cause : new WriteError(folder, null, cause);
+    throw writeRefused(`the checkpoint of step ${position.step}`, refused);
   }
   return folder;
 }
@@ -192,28 +186,4 @@ export function loadCheckpoint(
     },
     parameters,
   };
-}
-
-/**
- * Every parameter that a checkpoint or an adapter folder holds, exactly as trained where it is a checkpoint.
- * @throws Error where the folder is neither.
- */
-export function loadAdapter(
-  folder: string,
-  findMethod: (peftType: string) => Method | undefined,
-): { readonly method: Method; readonly options: Record<string, unknown>; readonly parameters: Parameters } {
-  const configPath = join(folder, "adapter_config.json");
-  const weightsPath = join(folder, "adapter_model.safetensors");
-  if (!existsSync(configPath) || !existsSync(weightsPath)) {
-    throw new Error(
-      `${folder} is no adapter: expected adapter_config.json and adapter_model.safetensors in it; name a run's "adapter" folder or a folder that PEFT saved.`,
-    );
-  }
-  const config = JSON.parse(readFileSync(configPath, "utf8")) as Record<string, unknown>;
-  const type = String(config.peft_type);
-  const method = findMethod(type);
-  if (method === undefined) throw new Error(`${configPath}: peft_type ${JSON.stringify(type)} is of no known method.`);
-  const file = openSafetensors(weightsPath);
-  const tensors = Object.fromEntries([...file.tensors.keys()].map((name) => [name, toTensor(file.read(name))]));
-  return { method, ...method.fromFile(config, tensors) };
 }

@@ -1,20 +1,19 @@
 // The end of a run: the best parameters evaluated, and everything a reader of the folder wants: adapter, predictions,
 // metrics.json, CSV, TensorBoard events, a model card. metrics.json comes last: where it is, all of it is.
-import { mkdirSync } from "node:fs";
 import { join } from "node:path";
 import type { Split } from "#datasets/contract.ts";
+import { saveAdapter } from "#toolkit/methods/adapter-files.ts";
 import type { Method, Parameters } from "#toolkit/methods/contract.ts";
 import { averageOfMetrics } from "#toolkit/metrics/index.ts";
 import type { T5Model } from "#toolkit/models/t5/index.ts";
 import type { Engine } from "#toolkit/tensor/index.ts";
-import { writeAtomic, writeJson } from "#toolkit/weights/index.ts";
+import { makeFolder, writeAtomic, writeJson } from "#toolkit/weights/index.ts";
 import { modelCard } from "./card.ts";
-import { saveAdapter } from "./checkpoint.ts";
 import type { RunConfig } from "./config.ts";
 import type { TrainEvent } from "./contract.ts";
 import type { TaskData } from "./data.ts";
 import type { EnvironmentRecord } from "./environment.ts";
-import { writeRefused } from "./errors.ts";
+import { writing, writingLater } from "./errors.ts";
 import { evaluate, type Predictor } from "./evaluate.ts";
 import type { RunResult } from "./result.ts";
 import { type LogRow, logRows, readRunLog } from "./run-log.ts";
@@ -24,19 +23,16 @@ import { metricsCsv, tensorBoardEvents } from "./tensorboard.ts";
 export const selectionScore = (metrics: Readonly<Record<string, number>>): number => averageOfMetrics(metrics);
 
 /** @throws TrainingError where the disk refuses; what was there before stays */
-function write(path: string, content: string | Uint8Array): void {
-  try {
-    writeAtomic(path, () => [typeof content === "string" ? new TextEncoder().encode(content) : content]);
-  } catch (cause) {
-    throw writeRefused(path, cause);
-  }
+function write(what: string, path: string, content: string | Uint8Array): void {
+  const bytes = typeof content === "string" ? new TextEncoder().encode(content) : content;
+  writing(what, () => writeAtomic(path, () => [bytes]));
 }
 
 /** Writes the copies of the run log that other tools read. */
 export function writeDerived(run: string): void {
   const rows = logRows(readRunLog(join(run, "log.arrow")));
-  write(join(run, "metrics.csv"), metricsCsv(rows));
-  write(join(run, "events.out.tfevents.bunsen"), tensorBoardEvents(rows));
+  write("the metrics as CSV", join(run, "metrics.csv"), metricsCsv(rows));
+  write("the TensorBoard events", join(run, "events.out.tfevents.bunsen"), tensorBoardEvents(rows));
 }
 
 /** How well the device was fed, from the run log; undefined without a step. */
@@ -78,7 +74,7 @@ export interface FinishContext {
 export async function* finishRun(context: FinishContext): AsyncGenerator<TrainEvent, RunResult> {
   const { config, method, options, model, tasks, predictor } = context;
   const scores: Partial<Record<Split, Record<string, Record<string, number>>>> = {};
-  mkdirSync(join(config.run, "predictions"), { recursive: true });
+  writing("the predictions", () => makeFolder(join(config.run, "predictions")));
   // Training ends here: what evaluation costs is the same for every method and is not counted.
   const seconds = context.seconds();
   for (const split of config.finalSplits) {
@@ -93,7 +89,11 @@ export async function* finishRun(context: FinishContext): AsyncGenerator<TrainEv
       const lines = predictions.map(({ row, prediction, example }) =>
         JSON.stringify({ row, input: example.input, target: example.target, prediction }),
       );
-      write(join(config.run, "predictions", `${name.replaceAll("/", "-")}-${split}.jsonl`), `${lines.join("\n")}\n`);
+      write(
+        "the predictions",
+        join(config.run, "predictions", `${name.replaceAll("/", "-")}-${split}.jsonl`),
+        `${lines.join("\n")}\n`,
+      );
       yield context.emit({
         type: "evaluation",
         stage: `${config.stage} final`,
@@ -105,7 +105,13 @@ export async function* finishRun(context: FinishContext): AsyncGenerator<TrainEv
     }
   }
   context.flush();
-  await saveAdapter(join(config.run, "adapter"), method, options, context.parameters, model.backbone, config.model);
+  const { backbone } = model;
+  await writingLater("the adapter", () =>
+    saveAdapter(join(config.run, "adapter"), method, options, context.parameters, {
+      backbone,
+      baseModel: config.model,
+    }),
+  );
   const data = dataShares(logRows(readRunLog(join(config.run, "log.arrow"))));
   const result: RunResult = {
     ...(data === undefined ? {} : { data }),
@@ -128,7 +134,7 @@ export async function* finishRun(context: FinishContext): AsyncGenerator<TrainEv
     needs: context.needs,
   };
   writeDerived(config.run);
-  write(join(config.run, "README.md"), modelCard(result, config, method, tasks, context.environment));
-  writeJson(join(config.run, "metrics.json"), result);
+  write("the model card", join(config.run, "README.md"), modelCard(result, config, method, tasks, context.environment));
+  writing("the metrics", () => writeJson(join(config.run, "metrics.json"), result));
   return result;
 }

@@ -25,6 +25,7 @@ import {
   Utf8,
   vectorFromArray,
 } from "apache-arrow";
+import { WriteError } from "#toolkit/weights/index.ts";
 import type { TrainEvent } from "./contract.ts";
 import { writeRefused } from "./errors.ts";
 
@@ -171,13 +172,15 @@ export function openRunLog(path: string, keep: (row: LogRow) => boolean = () => 
   const kept = logRows(readRunLog(path)).filter(keep);
   const first = batchBytes(kept);
   const temporary = `${path}.part`;
+  const start = kept.length === 0 ? first.schema : Buffer.concat([first.schema, first.batch]);
+  let file: number;
   try {
-    writeFileSync(temporary, kept.length === 0 ? first.schema : Buffer.concat([first.schema, first.batch]));
+    writeFileSync(temporary, start);
     renameSync(temporary, path);
+    file = openSync(path, "a");
   } catch (cause) {
-    throw writeRefused(path, cause);
+    throw writeRefused("the run log", new WriteError(path, start.length, cause));
   }
-  const file = openSync(path, "a");
   let rows: LogRow[] = [];
   let closed = false;
   const flush = (durable = false): void => {
@@ -189,11 +192,16 @@ export function openRunLog(path: string, keep: (row: LogRow) => boolean = () => 
       } catch (cause) {
         // Half a batch would hide every row appended after it.
         ftruncateSync(file, size);
-        throw writeRefused(path, cause);
+        throw writeRefused("the run log", new WriteError(path, batch.length, cause));
       }
       rows = [];
     }
-    if (durable) fsyncSync(file);
+    if (!durable) return;
+    try {
+      fsyncSync(file);
+    } catch (cause) {
+      throw writeRefused("the run log", new WriteError(path, fstatSync(file).size, cause));
+    }
   };
   return {
     path,

@@ -14,6 +14,8 @@ import {
 /** Tensors by name, wherever they lie. */
 export interface WeightSource {
   readonly names: readonly string[];
+  /** The file's own notes; of shards, the first one's. */
+  readonly metadata: Readonly<Record<string, string>>;
   info(name: string): TensorInfo | undefined;
   /** @throws WeightsError where there is no such tensor. */
   bytes(name: string): TensorBytes;
@@ -65,6 +67,7 @@ export function openWeights(folder: string, stem = "model"): WeightSource {
 function fromFile(file: SafetensorsFile): WeightSource {
   return {
     names: [...file.tensors.keys()],
+    metadata: file.metadata,
     info: (name) => file.tensors.get(name),
     bytes: (name) => file.bytes(name),
     read: (name) => file.read(name),
@@ -106,6 +109,7 @@ function fromShards(folder: string, index: string): WeightSource {
   };
   return {
     names: [...owner.keys()],
+    metadata: [...files.values()][0]?.metadata ?? {},
     info: (name) => owner.get(name)?.tensors.get(name),
     bytes: (name) => owning(name).bytes(name),
     read: (name) => owning(name).read(name),

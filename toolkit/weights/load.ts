@@ -16,15 +16,12 @@ export interface LoadOptions {
   readonly nameOf?: (name: string) => string;
 }
 
-/**
- * Uploads the named weights, kept until the caller frees them.
- * @throws WeightsError naming every weight that is missing, unknown or of another shape.
- */
-export function loadWeights(
+/** Every weight that is missing, unknown or of another shape, as one sentence; null where all are as named. */
+export function weightProblems(
   source: WeightSource,
   shapes: ReadonlyMap<string, readonly number[]>,
   options: LoadOptions,
-): Map<string, tf.Tensor> {
+): string | null {
   const nameOf = options.nameOf ?? ((name: string): string => name);
   const problems: string[] = [];
   for (const [name, shape] of shapes) {
@@ -34,12 +31,23 @@ export function loadWeights(
   }
   for (const name of source.names)
     if (!shapes.has(name) && !options.redundant?.test(name)) problems.push(`${name} is unknown`);
-  if (problems.length > 0) {
-    const shown = problems.slice(0, 10).join("; ");
-    throw new WeightsError(
-      `the weights in ${options.folder} do not fit its config.json: ${shown}${problems.length > 10 ? `; and ${problems.length - 10} more` : ""}`,
-    );
-  }
+  if (problems.length === 0) return null;
+  const shown = problems.slice(0, 10).join("; ");
+  return `the weights in ${options.folder} do not fit its config.json: ${shown}${problems.length > 10 ? `; and ${problems.length - 10} more` : ""}`;
+}
+
+/**
+ * Uploads the named weights, kept until the caller frees them.
+ * @throws WeightsError naming every weight that is missing, unknown or of another shape.
+ */
+export function loadWeights(
+  source: WeightSource,
+  shapes: ReadonlyMap<string, readonly number[]>,
+  options: LoadOptions,
+): Map<string, tf.Tensor> {
+  const problem = weightProblems(source, shapes, options);
+  if (problem !== null) throw new WeightsError(problem);
+  const nameOf = options.nameOf ?? ((name: string): string => name);
   const weights = new Map<string, tf.Tensor>();
   for (const name of shapes.keys())
     weights.set(name, tf.keep(uploadTensor(source, nameOf(name), options.store ?? "f32")));

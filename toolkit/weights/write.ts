@@ -1,6 +1,7 @@
 // Writing of safetensors files: whole or not at all (a temporary file beside the target, synced, then renamed).
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
+import { closeSync, fsyncSync, mkdirSync, openSync, renameSync, rmSync, writeSync } from "node:fs";
 import { elementSizes, encode, type Values, type WritableDtype } from "./dtypes.ts";
+import { WriteError } from "./errors.ts";
 
 export interface WritableTensor {
   readonly shape: readonly number[];
@@ -12,7 +13,7 @@ export interface WritableTensor {
 /**
  * Writes tensors to `path`, atomically. The order in the file is that of the reference implementation: larger element
  * types first, then by name, so that equal tensors give equal bytes.
- * @throws Error where a shape does not fit its values, or the disk refuses; the old file then stays as it was.
+ * @throws Error where a shape does not fit its values; WriteError where the disk refuses. The old file then stays as it was.
  */
 export function writeSafetensors(
   path: string,
@@ -38,14 +39,39 @@ export function writeSafetensors(
   const start = new Uint8Array(8 + Math.ceil(json.length / 8) * 8).fill(0x20);
   new DataView(start.buffer).setBigUint64(0, BigInt(start.length - 8), true);
   start.set(json, 8);
-  writeAtomic(path, function* () {
+  const pieces = function* (): Generator<Uint8Array> {
     yield start;
     for (const { values, dtype } of entries) yield encode(values, dtype);
-  });
+  };
+  writeAtomic(path, pieces, start.length + position);
 }
 
-/** Writes pieces to a temporary file beside `path`, syncs it and renames it over `path`; on failure removes it. */
-export function writeAtomic(path: string, pieces: () => Iterable<Uint8Array>): void {
+/** Makes a folder and those above it, where they are missing. @throws WriteError where the disk refuses */
+export function makeFolder(path: string): void {
+  try {
+    mkdirSync(path, { recursive: true });
+  } catch (cause) {
+    throw new WriteError(path, null, cause);
+  }
+}
+
+/**
+ * Writes pieces to a temporary file beside `path`, syncs it and renames it over `path`; on failure removes it.
+ * @param bytes the length of all pieces together, for a refusal's message; counted where it is not given
+ * @throws WriteError where the disk refuses; the old file then stays as it was
+ */
+export function writeAtomic(path: string, pieces: () => Iterable<Uint8Array>, bytes?: number): void {
+  try {
+    replaceFile(path, pieces);
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause)) throw cause; // what makes the pieces failed, not the disk
+    let total = bytes ?? 0;
+    if (bytes === undefined) for (const piece of pieces()) total += piece.length;
+    throw new WriteError(path, total, cause);
+  }
+}
+
+function replaceFile(path: string, pieces: () => Iterable<Uint8Array>): void {
   const temporary = `${path}.${process.pid}.${Math.random().toString(36).slice(2)}.tmp`;
   const file = openSync(temporary, "wx");
   try {

@@ -110,7 +110,7 @@ describe("The run log", () => {
       message: string;
     };
     expect(told.message).toMatch(
-      /log\.arrow could not be written: .*Make room or mend the folder, then start the same/,
+      /^the run log: .*log\.arrow \(\d+ bytes\) could not be written: .*EFBIG.*Raise the limit .*, then start the same/,
     );
     expect(told.name).toBe("TrainingError");
     expect(told.step).toBeGreaterThan(2);

@@ -18,4 +18,4 @@ export {
   type PortsSource,
   shiftRight,
 } from "./model.ts";
-export { loadT5, randomT5, saveT5, type T5Model, t5Model } from "./weights.ts";
+export { inspectT5, loadT5, randomT5, saveT5, type T5Inspection, type T5Model, t5Model } from "./weights.ts";

@@ -2,7 +2,7 @@
 // are the hub's own and are used throughout. Not here: what is computed with them (model.ts).
 import { existsSync, mkdirSync } from "node:fs";
 import { join } from "node:path";
-import type { Backbone } from "#toolkit/models/contract.ts";
+import type { Backbone, BackboneShape } from "#toolkit/models/contract.ts";
 import { hostRandom, normalValues } from "#toolkit/nn/index.ts";
 import { tf, type WeightStore } from "#toolkit/tensor/index.ts";
 import {
@@ -10,7 +10,10 @@ import {
   loadWeights,
   openWeights,
   readJsonObject,
+  sampleValues,
+  type WeightSource,
   WeightsError,
+  weightProblems,
   writeJson,
   writeSafetensors,
 } from "#toolkit/weights/index.ts";
@@ -66,6 +69,88 @@ function stacks(config: T5Config): readonly (readonly ["encoder" | "decoder", nu
 const redundant =
   /^((encoder|decoder)\.embed_tokens\.weight|decoder\.block\.0\.layer\.1\.EncDecAttention\.relative_attention_bias\.weight)$/;
 
+/** A T5's folder by its small files and the headers of its weights: no weight is read but the few of the sample. */
+export interface T5Inspection {
+  readonly config: T5Config;
+  readonly shape: BackboneShape;
+  /** Why its weights cannot be loaded, or null. */
+  readonly weights: string | null;
+}
+
+/**
+ * Looks at a T5's folder without loading it.
+ * @param options.name for messages, instead of the folder
+ * @throws WeightsError where there is no config.json, or it does not describe a T5
+ */
+export function inspectT5(folder: string, options: { readonly name?: string } = {}): T5Inspection {
+  const config = readConfig(folder);
+  const { name = folder } = options;
+  let shapes = new Map(t5Shapes(config));
+  let weights: string | null = null;
+  let sample: readonly number[] | undefined;
+  try {
+    const opened = openT5(folder, config);
+    shapes = opened.shapes;
+    weights = weightProblems(opened.source, shapes, opened.options);
+    if (weights === null) sample = sampleOf(opened);
+  } catch (error) {
+    if (!(error instanceof WeightsError)) throw error;
+    weights = error.message;
+  }
+  let numParameters = 0;
+  for (const shape of shapes.values()) numParameters += shape.reduce((product, size) => product * size, 1);
+  return {
+    config,
+    weights,
+    shape: {
+      ...sizesOf(config),
+      name,
+      numParameters,
+      weights: new Map([...shapes].map(([key, shape]) => [key, { shape }])),
+      ...(sample === undefined ? {} : { sample }),
+    },
+  };
+}
+
+interface OpenedT5 {
+  readonly source: WeightSource;
+  readonly shapes: Map<string, readonly number[]>;
+  readonly options: {
+    readonly folder: string;
+    readonly redundant: RegExp;
+    readonly nameOf: (name: string) => string;
+  };
+}
+
+function readConfig(folder: string): T5Config {
+  const configPath = join(folder, "config.json");
+  if (!existsSync(configPath))
+    throw new WeightsError(`${folder} is no model folder: expected config.json and model.safetensors in it`);
+  return parseT5Config(readJsonObject(configPath), configPath);
+}
+
+function openT5(folder: string, config: T5Config): OpenedT5 {
+  const source = openWeights(folder);
+  const shapes = new Map(t5Shapes(config));
+  if (source.info("lm_head.weight")) shapes.set("lm_head.weight", [config.vocabSize, config.hiddenSize]);
+  const available = new Set(source.names);
+  const nameOf = (name: string): string => {
+    if (available.has(name) || name !== "shared.weight") return name;
+    return ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"].find((copy) => available.has(copy)) ?? name;
+  };
+  return { source, shapes, options: { folder, redundant, nameOf } };
+}
+
+/** Values of a backbone's sample: of so many of its matrices, evenly chosen. */
+const sampled = 16;
+
+function sampleOf({ source, shapes, options }: OpenedT5): number[] {
+  const matrices = [...shapes].filter(([, shape]) => shape.length === 2).map(([name]) => options.nameOf(name));
+  const count = Math.min(sampled, matrices.length);
+  const chosen = Array.from({ length: count }, (_, i) => matrices[Math.floor((i * matrices.length) / count)]!);
+  return sampleValues(source, chosen);
+}
+
 /**
  * Loads a T5 from a folder with config.json and safetensors (one file or shards; F32, BF16 or F16).
  * @param options.store how frozen weights are kept on the device
@@ -75,20 +160,27 @@ export function loadT5(
   folder: string,
   options: { readonly store?: WeightStore; readonly name?: string } = {},
 ): T5Model {
-  const configPath = join(folder, "config.json");
-  if (!existsSync(configPath))
-    throw new WeightsError(`${folder} is no model folder: expected config.json and model.safetensors in it`);
-  const config = parseT5Config(readJsonObject(configPath), configPath);
-  const source = openWeights(folder);
-  const shapes = new Map(t5Shapes(config));
-  if (source.info("lm_head.weight")) shapes.set("lm_head.weight", [config.vocabSize, config.hiddenSize]);
-  const available = new Set(source.names);
-  const nameOf = (name: string): string => {
-    if (available.has(name) || name !== "shared.weight") return name;
-    return ["encoder.embed_tokens.weight", "decoder.embed_tokens.weight"].find((copy) => available.has(copy)) ?? name;
+  const config = readConfig(folder);
+  const opened = openT5(folder, config);
+  const { source, shapes } = opened;
+  const weights = loadWeights(source, shapes, { ...opened.options, store: options.store ?? "f32" });
+  const { name = folder } = options;
+  const model = t5Model(config, weights, name);
+  return { ...model, backbone: { ...model.backbone, name, sample: sampleOf(opened) } };
+}
+
+/** A backbone's sizes, in the words of the contract. */
+function sizesOf(config: T5Config): Omit<BackboneShape, "weights" | "numParameters"> {
+  return {
+    modelType: "t5",
+    hiddenSize: config.hiddenSize,
+    feedForwardSize: config.feedForwardSize,
+    numHeads: config.numHeads,
+    headSize: config.headSize,
+    numEncoderLayers: config.numEncoderLayers,
+    numDecoderLayers: config.numDecoderLayers,
+    vocabSize: config.vocabSize,
   };
-  const weights = loadWeights(source, shapes, { folder, store: options.store ?? "f32", redundant, nameOf });
-  return t5Model(config, weights, options.name ?? folder);
 }
 
 /** A T5 from weights in memory; takes them over. */
@@ -101,14 +193,7 @@ export function t5Model(config: T5Config, weights: ReadonlyMap<string, tf.Tensor
     weights,
     name,
     backbone: {
-      modelType: "t5",
-      hiddenSize: config.hiddenSize,
-      feedForwardSize: config.feedForwardSize,
-      numHeads: config.numHeads,
-      headSize: config.headSize,
-      numEncoderLayers: config.numEncoderLayers,
-      numDecoderLayers: config.numDecoderLayers,
-      vocabSize: config.vocabSize,
+      ...sizesOf(config),
       numParameters,
       embeddings: weights.get("shared.weight")!,
       weights,
