@@ -80,6 +80,7 @@ export { loadTokenizer, type Tokenizer } from "#toolkit/tokenizers/index.ts";
 export { answer, type OpenRun, openRun } from "#toolkit/training/answer.ts";
 export {
   ConfigError,
+  checkRun,
   type LogRow,
   loadBackbone,
   logRows,

@@ -38,9 +38,9 @@ import {
   useEngine,
 } from "#toolkit/tensor/index.ts";
 import { loadTokenizer } from "#toolkit/tokenizers/index.ts";
+import { resolveRun } from "#toolkit/training/check.ts";
 import { mixtureOf } from "#toolkit/training/data.ts";
 import { passSeconds } from "#toolkit/training/estimate.ts";
-import { resolveRun } from "#toolkit/training/loop.ts";
 import { cutParts, paddingOf, splitParts } from "#toolkit/training/parts.ts";
 import { createStep, runStep, type TrainState } from "#toolkit/training/step.ts";
 import { writeJson } from "#toolkit/weights/index.ts";

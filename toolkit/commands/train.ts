@@ -4,7 +4,7 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import { parseArgs } from "node:util";
 import { eventLine } from "#toolkit/report/index.ts";
-import { applySettings, type RunConfigInput, resolveRun, train } from "#toolkit/training/index.ts";
+import { applySettings, checkRun, type RunConfigInput, train } from "#toolkit/training/index.ts";
 import { type Command, UsageError } from "./contract.ts";
 
 /**
@@ -30,7 +30,8 @@ Trains one run. The same command with the same run folder goes on from its last 
 
   --set key=value   overrides one field, nested by dots: --set options.numVirtualTokens=20 --set tasks='["glue/rte"]'
   --every N         prints every N-th step (default 10)
-  --dry-run         checks the configuration, prints it in full and trains nothing
+  --dry-run         checks all that a run checks before it loads anything (the method's options, the backbone's small
+                    files, the runs it starts from), prints the configuration in full and trains nothing
 
   bunsen train --set run=runs/a --set model=datasets/mini/backbone --set tasks='["mini/sst2"]' --set method=prompt-tuning --set steps=50`,
   async run(args, terminal) {
@@ -50,7 +51,7 @@ Trains one run. The same command with the same run folder goes on from its last 
     const base = positionals[0] === undefined ? {} : await readRecipe(positionals[0]);
     const input = applySettings(base, values.set) as unknown as RunConfigInput;
     if (values["dry-run"]) {
-      terminal.out(JSON.stringify(resolveRun(input), null, 2));
+      terminal.out(JSON.stringify(await checkRun(input), null, 2));
       return 0;
     }
     const stop = new AbortController();

@@ -6,11 +6,12 @@ import type { Method, Parameters } from "#toolkit/methods/contract.ts";
 import { findMethod } from "#toolkit/methods/methods.ts";
 import { disposeTree } from "#toolkit/tensor/index.ts";
 import type { Tokenizer } from "#toolkit/tokenizers/index.ts";
-import { loadBackbone } from "./backbones.ts";
+import { WeightsError } from "#toolkit/weights/index.ts";
+import { inspectBackbone, loadBackbone } from "./backbones.ts";
 import type { RunConfig } from "./config.ts";
 import { createPredictor, type Predictor, type PredictorOptions } from "./evaluate.ts";
 import { type RunResult, readResult } from "./result.ts";
-import { loadSources } from "./sources.ts";
+import { inspectSources, loadSources } from "./sources.ts";
 
 /** A finished run, ready to answer. */
 export interface OpenRun extends Disposable {
@@ -40,7 +41,12 @@ export async function openRun(
 ): Promise<OpenRun> {
   const result = readResult(folder);
   const config = JSON.parse(readFileSync(join(folder, "config.json"), "utf8")) as RunConfig;
-  const { model, tokenizer } = await loadBackbone(options.model ?? config.model, config.engine, config.precision);
+  const name = options.model ?? config.model;
+  const looked = await inspectBackbone(name);
+  const { problems } = inspectSources([folder], looked.shape);
+  if (looked.problems.length + problems.length > 0)
+    throw new WeightsError(`${[...looked.problems, ...problems].join(".\n")}.`);
+  const { model, tokenizer } = await loadBackbone(name, config.engine, config.precision);
   const [source] = await loadSources([folder], model.backbone);
   const parameters: Parameters = source!.parameters;
   const method: Method = findMethod(result.method);

@@ -1,6 +1,6 @@
 // The configuration of a run: plain data, a union discriminated by `stage`, with every default written down here. It
-// checks shape, ranges and names and reports all problems at once; what needs the model (does the prompt length fit?)
-// the method's own `validate` says later, in loop.ts. Nothing is read from disk here.
+// checks shape, ranges and names and collects all problems; what the method's options and the backbone add to them is
+// check.ts. Nothing is read from disk here.
 import type { Split, Variant } from "#datasets/contract.ts";
 import { editDistance } from "#toolkit/methods/options.ts";
 import type { EngineChoice, Precision } from "#toolkit/tensor/contract.ts";
@@ -214,7 +214,7 @@ const flag = (fallback: boolean): FieldRule => ({
   expected: "true or false",
   accepts: (value) => typeof value === "boolean",
 });
-const isRecord = (value: unknown): value is Record<string, unknown> =>
+export const isRecord = (value: unknown): value is Record<string, unknown> =>
   typeof value === "object" && value !== null && !Array.isArray(value);
 const texts = (fallback: readonly string[] | undefined, allowed?: readonly string[]): FieldRule => ({
   ...(fallback === undefined ? {} : { fallback }),
@@ -326,13 +326,27 @@ function checkFields(
   return out;
 }
 
+/** A configuration with its defaults, and what is wrong with it. Fields that are wrong are as they came. */
+export interface ReadConfig {
+  readonly config: Readonly<Record<string, unknown>>;
+  readonly problems: string[];
+}
+
 /**
  * Fills defaults and checks everything that needs no model and no file.
  * @throws ConfigError with every problem, each with what was expected, what came and the allowed values.
  */
 export function resolveConfig(input: unknown, known: KnownNames): RunConfig {
-  if (!isRecord(input))
-    throw new ConfigError([`expected an object with run, model, tasks, method, steps, got ${shown(input)}`]);
+  const { config, problems } = readConfig(input, known);
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config as unknown as RunConfig;
+}
+
+/** As `resolveConfig`, for a caller that has more to check: problems are returned. */
+export function readConfig(input: unknown, known: KnownNames): ReadConfig {
+  if (!isRecord(input)) {
+    return { config: {}, problems: [`expected an object with run, model, tasks, method, steps, got ${shown(input)}`] };
+  }
   const problems: string[] = [];
   const { distillation: distil, sampling: sample, from, ...rest } = input;
   const config = checkFields(
@@ -382,8 +396,7 @@ export function resolveConfig(input: unknown, known: KnownNames): RunConfig {
       problems.push(`tasks: "${task}" is named twice; name each dataset once`);
     }
   }
-  if (problems.length > 0) throw new ConfigError(problems);
-  return config as unknown as RunConfig;
+  return { config, problems };
 }
 
 /** Leaves by dotted path, for comparing and for showing a configuration. */

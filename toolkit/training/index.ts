@@ -1,5 +1,6 @@
 // Public names of the training room.
-export { type LoadedBackbone, loadBackbone } from "./backbones.ts";
+export { type InspectedBackbone, inspectBackbone, type LoadedBackbone, loadBackbone } from "./backbones.ts";
+export { checkRun, resolveRun } from "./check.ts";
 export { listCheckpoints } from "./checkpoint.ts";
 export {
   applySettings,
@@ -13,7 +14,7 @@ export {
 export type { TrainEvent } from "./contract.ts";
 export { TrainingError } from "./errors.ts";
 export { createPredictor, evaluate, type Predictor } from "./evaluate.ts";
-export { resolveRun, type TrainOptions, train } from "./loop.ts";
+export { type TrainOptions, train } from "./loop.ts";
 export { type PretrainEvent, type PretrainOptions, pretrain } from "./pretrain.ts";
 export { type RunResult, readResult } from "./result.ts";
 export { type LogRow, logRows, readRunLog } from "./run-log.ts";

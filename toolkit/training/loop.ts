@@ -1,19 +1,20 @@
 // A training run: from a configuration to a folder, told as events. The order of things is here; what a step computes
 // is step.ts, what a checkpoint holds checkpoint.ts, what is written at the end finish.ts, teachers are teachers.ts.
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { datasetNames, type Split } from "#datasets/index.ts";
+import type { Split } from "#datasets/index.ts";
 import type { Batch } from "#toolkit/batches/contract.ts";
 import type { Method, Parameters, SourceState } from "#toolkit/methods/contract.ts";
-import { methodNames, resolveMethod } from "#toolkit/methods/methods.ts";
+import { findMethod } from "#toolkit/methods/methods.ts";
 import type { T5Model } from "#toolkit/models/t5/index.ts";
 import { adafactor, adamw, type Named, type Optimizer, scheduleFactor, sgd } from "#toolkit/nn/index.ts";
 import { currentEngine, disposeTree, keepTree, random, tf } from "#toolkit/tensor/index.ts";
 import type { Tokenizer } from "#toolkit/tokenizers/index.ts";
-import { writeJson } from "#toolkit/weights/index.ts";
+import { makeFolder, writeJson } from "#toolkit/weights/index.ts";
 import { loadBackbone } from "./backbones.ts";
+import { checkRun } from "./check.ts";
 import { listCheckpoints, loadCheckpoint, type Position, pruneCheckpoints, saveCheckpoint } from "./checkpoint.ts";
-import { ConfigError, configDifference, type RunConfig, type RunConfigInput, resolveConfig } from "./config.ts";
+import { configDifference, type RunConfig, type RunConfigInput } from "./config.ts";
 import type { TrainEvent } from "./contract.ts";
 import { loadTasks, mixtureOf, type TaskData } from "./data.ts";
 import {
@@ -25,7 +26,7 @@ import {
   recordEnvironment,
   threadProblem,
 } from "./environment.ts";
-import { TrainingError } from "./errors.ts";
+import { TrainingError, writing } from "./errors.ts";
 import { estimate, passSeconds } from "./estimate.ts";
 import { createPredictor, evaluate } from "./evaluate.ts";
 import { finishRun, selectionScore, writeDerived } from "./finish.ts";
@@ -39,12 +40,6 @@ import { trainTeachers } from "./teachers.ts";
 export interface TrainOptions {
   /** Stops after the current step, with a checkpoint; starting again goes on. */
   readonly signal?: AbortSignal;
-}
-
-/** Fills and checks a configuration against the methods and datasets there are. @throws ConfigError */
-export function resolveRun(input: RunConfigInput | unknown): RunConfig {
-  const datasets = datasetNames();
-  return resolveConfig(input, { methods: methodNames, datasets, isDataset: (name) => datasets.includes(name) });
 }
 
 const optimizers: Readonly<Record<RunConfig["optimizer"], (config: RunConfig) => Optimizer>> = {
@@ -72,12 +67,15 @@ function partition(
  * @throws TrainingError with the differences, of configuration or of what decides the bits of a resumed run
  */
 function claimFolder(config: RunConfig, environment: EnvironmentRecord): void {
-  mkdirSync(config.run, { recursive: true });
+  writing("the run", () => makeFolder(config.run));
   const configPath = join(config.run, "config.json");
   const environmentPath = join(config.run, "environment.json");
+  const begin = (): void => {
+    writing("the run's environment", () => writeJson(environmentPath, environment));
+    writing("the run's configuration", () => writeJson(configPath, config));
+  };
   if (!existsSync(configPath)) {
-    writeJson(environmentPath, environment);
-    writeJson(configPath, config);
+    begin();
     return;
   }
   const before = JSON.parse(readFileSync(configPath, "utf8")) as unknown;
@@ -102,8 +100,7 @@ function claimFolder(config: RunConfig, environment: EnvironmentRecord): void {
       );
     }
     // Nothing was trained yet: it begins anew.
-    writeJson(environmentPath, environment);
-    writeJson(configPath, config);
+    begin();
     return;
   }
   if (record !== null && begun) {
@@ -148,26 +145,18 @@ function initialParameters(
 /**
  * Trains a run and yields what happens. Breaking off the iteration leaves a folder from which the same call goes on;
  * a finished run is not trained again, its `done` event comes at once.
- * @throws ConfigError with every problem of the configuration
+ * @throws ConfigError with every problem of the configuration, the backbone's and the sources' files included
  * @throws TrainingError for a folder of another configuration or machine, or a loss that is no number
  */
 export async function* train(input: RunConfigInput, runtime: TrainOptions = {}): AsyncGenerator<TrainEvent> {
-  const config = resolveRun(input);
+  const config = await checkRun(input);
   const { signal } = runtime;
   pinThreads(config.run, config.threads);
   const { model: loaded, tokenizer } = await loadBackbone(config.model, config.engine, config.precision);
   const model = withDropout(loaded, config.dropout);
-  const { method, options, problems } = resolveMethod(config.method, config.options, model.backbone);
+  const method = findMethod(config.method);
+  const options: Record<string, unknown> = { ...method.defaults, ...config.options };
   const groups = Object.keys(method.learningRates);
-  for (const name of Object.keys(config.learningRates)) {
-    if (!groups.includes(name)) {
-      problemsPush(
-        problems,
-        `learningRates.${name}: ${config.method} has no such group; expected one of ${groups.join(", ")}`,
-      );
-    }
-  }
-  if (problems.length > 0) throw new ConfigError(problems.map((problem) => problem.replace(/^/, "options: ")));
 
   const engine = currentEngine();
   const wrongThreads = threadProblem(engine, config.threads);
@@ -424,10 +413,6 @@ function longestLabel(task: TaskData): number {
   let longest = 1;
   for (let i = 0; i < length; i++) longest = Math.max(longest, targetOffsets[i + 1]! - targetOffsets[i]!);
   return longest;
-}
-
-function problemsPush(problems: readonly string[], problem: string): void {
-  (problems as string[]).push(problem);
 }
 
 function finishedResult(run: string): RunResult | null {

@@ -2,7 +2,7 @@
 // folder. They are trained one after the other and found again when the source run is resumed.
 import { join } from "node:path";
 import type { Method } from "#toolkit/methods/contract.ts";
-import { methods } from "#toolkit/methods/methods.ts";
+import { findMethod, methods } from "#toolkit/methods/methods.ts";
 import type { T5Model } from "#toolkit/models/t5/index.ts";
 import { keepTree, tf } from "#toolkit/tensor/index.ts";
 import { ConfigError, type RunConfigInput, type SourceConfig } from "./config.ts";
@@ -30,7 +30,10 @@ export function teacherConfig(config: SourceConfig, task: string, promptLength: 
     method: distillation.teacherMethod,
     options: {
       numVirtualTokens: promptLength,
-      ...(typeof config.options.init === "string" ? { init: config.options.init } : {}),
+      // The student's start, where the teacher has such a choice.
+      ...(typeof config.options.init === "string" && "init" in findMethod(distillation.teacherMethod).fields
+        ? { init: config.options.init }
+        : {}),
     },
     steps: distillation.teacherSteps ?? config.steps,
     learningRateScale: distillation.teacherLearningRateScale ?? config.learningRateScale,

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { commands, main } from "#toolkit/main.ts";
 
+const miniBackbone = join(import.meta.dirname, "../../../datasets/mini/backbone");
 const root = mkdtempSync(join(tmpdir(), "bunsen-cli-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
@@ -52,7 +53,7 @@ describe("bunsen", () => {
       "--set",
       "run=x",
       "--set",
-      "model=y",
+      `model=${miniBackbone}`,
       "--set",
       'tasks=["glue/rtee"]',
       "--set",
@@ -109,7 +110,7 @@ describe("bunsen", () => {
       "--set",
       "run=x",
       "--set",
-      "model=y",
+      `model=${miniBackbone}`,
       "--set",
       'tasks=["glue/rte"]',
       "--set",

@@ -222,7 +222,7 @@ describe("A training run", () => {
     mkdirSync(join(root, "full"));
     symlinkSync("/dev/null/nowhere", join(root, "full/checkpoints"));
     await expect(collect(base("full"))).rejects.toThrow(
-      /checkpoint of step 2 could not be written to .*Make room or mend the folder, then start the same command again/,
+      /the checkpoint of step 2: the folder .* could not be made: .*ENOTDIR.*Mend that path, or name a folder elsewhere, then start the same command again/,
     );
   });
 
@@ -392,6 +392,8 @@ describe("MPT's two stages", () => {
 
   test("a source that is not finished is refused", async () => {
     const config = { ...base("orphan"), stage: "target", from: join(root, "nowhere"), method: "mpt" };
-    await expect(collect(config as RunConfigInput)).rejects.toThrow(/nowhere is no run: expected a folder/);
+    await expect(collect(config as RunConfigInput)).rejects.toThrow(
+      /from: .*nowhere is no run: expected the folder of a finished run/,
+    );
   });
 });
