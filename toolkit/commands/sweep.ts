@@ -15,7 +15,7 @@ import {
 } from "#toolkit/experiments/plan.ts";
 import { publishedBeside } from "#toolkit/experiments/published-table.ts";
 import { quickPretraining, quickStudy, quickText } from "#toolkit/experiments/quick.ts";
-import { applyStudySettings } from "#toolkit/experiments/settings.ts";
+import { applyStudySettings, checkStudy } from "#toolkit/experiments/settings.ts";
 import { type Study, studySteps, studyUnits } from "#toolkit/experiments/study.ts";
 import { compareMethods, summarise, summaryTable } from "#toolkit/report/index.ts";
 import { currentEngine, parseEngineChoice, useEngine } from "#toolkit/tensor/index.ts";
@@ -182,6 +182,8 @@ The same command goes on where it was broken off; --quick is the same as the wor
       for (const line of planLines(study, times, jobs ?? jobsOf(study))) terminal.out(line);
       return 0;
     }
+    // The small T5 is made by the study itself and fits it.
+    if (values.model !== undefined && process.env[workerVariable] === undefined) await checkStudy(study);
     const units = studyUnits(study);
     const kind = process.env[workerVariable] as WorkerKind | undefined;
     if (kind !== undefined) {

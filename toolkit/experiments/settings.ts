@@ -1,6 +1,13 @@
 // `--set key=value` on a study, and the check of a whole study: every problem of it and of all its runs at once,
-// before the first run starts. What only a loaded model can tell (does a rank fit?) each run says itself.
-import { applySettings, ConfigError, didYouMean, type RunConfigInput, resolveRun } from "#toolkit/training/index.ts";
+// before the first run starts; `checkStudy` adds what the files of a given backbone tell (does a rank fit?).
+import {
+  applySettings,
+  backboneProblems,
+  ConfigError,
+  didYouMean,
+  type RunConfigInput,
+  resolveRun,
+} from "#toolkit/training/index.ts";
 import { type Study, sourceRuns, targetGrids } from "./study.ts";
 
 interface Rule {
@@ -173,14 +180,27 @@ function withTasks(before: Study, after: Study): Study {
   };
 }
 
-/** Problems of every run of a study, each once. */
-function runProblems(study: Study): string[] {
-  const problems = new Set<string>();
-  const runs: (RunConfigInput | unknown)[] = [
+/** One configuration of each kind of run in a study. */
+function runsOf(study: Study): (RunConfigInput | unknown)[] {
+  return [
     ...sourceRuns(study),
     ...targetGrids(study).map((grid) => ({ ...grid.config, run: "x", seed: 1, learningRateScale: 1 })),
   ];
-  for (const run of runs) {
+}
+
+/**
+ * Holds all runs of a study to its backbone, which is there already, before the first of them starts.
+ * @throws ConfigError with every problem
+ */
+export async function checkStudy(study: Study): Promise<void> {
+  const problems = await backboneProblems(runsOf(study));
+  if (problems.length > 0) throw new ConfigError(problems);
+}
+
+/** Problems of every run of a study, each once. */
+function runProblems(study: Study): string[] {
+  const problems = new Set<string>();
+  for (const run of runsOf(study)) {
     try {
       resolveRun(run);
     } catch (error) {

@@ -29,6 +29,19 @@ export async function checkRun(input: unknown): Promise<RunConfig> {
   return config as unknown as RunConfig;
 }
 
+/**
+ * What the backbone's small files and data on this machine tell of configurations, each problem once. The runs of `from`
+ * are left out: a study's are not trained yet when it is checked.
+ */
+export async function backboneProblems(inputs: readonly unknown[]): Promise<string[]> {
+  const problems = new Set<string>();
+  for (const input of inputs) {
+    const { config } = readRun(input);
+    for (const problem of await fileProblems({ ...config, from: [] })) problems.add(problem);
+  }
+  return [...problems];
+}
+
 function readRun(input: unknown): ReadConfig {
   const datasets = datasetNames();
   const read = readConfig(input, { methods: methodNames, datasets, isDataset: (name) => datasets.includes(name) });

@@ -1,6 +1,6 @@
 // Public names of the training room.
 export { type InspectedBackbone, inspectBackbone, type LoadedBackbone, loadBackbone } from "./backbones.ts";
-export { checkRun, resolveRun } from "./check.ts";
+export { backboneProblems, checkRun, resolveRun } from "./check.ts";
 export { listCheckpoints } from "./checkpoint.ts";
 export {
   applySettings,

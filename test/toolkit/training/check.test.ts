@@ -1,6 +1,6 @@
 // What is wrong with a run is told before anything is loaded, all of it at once: the configuration's own mistakes, the
 // method's options, and what the small files of the backbone and of earlier runs tell.
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -14,7 +14,7 @@ import { answer } from "#toolkit/training/answer.ts";
 import { checkRun, resolveRun } from "#toolkit/training/check.ts";
 import { ConfigError, type RunConfigInput } from "#toolkit/training/config.ts";
 import { train } from "#toolkit/training/loop.ts";
-import { openSafetensors, writeJson, writeSafetensors } from "#toolkit/weights/index.ts";
+import { openSafetensors, WriteError, writeJson, writeSafetensors } from "#toolkit/weights/index.ts";
 import { tinyT5 } from "./tiny-config.ts";
 
 const mini = join(import.meta.dirname, "../../../datasets/mini/backbone");
@@ -352,5 +352,55 @@ describe("Another backbone", () => {
     const before = tf.memory().numTensors;
     inspectT5(at("model"));
     expect(tf.memory().numTensors).toBe(before);
+  });
+});
+
+describe("Files that the disk refuses", () => {
+  // A folder that not even root may write into: the kernel's own.
+  const closed = "/sys/kernel";
+
+  test.skipIf(!existsSync(closed))(
+    "are named with what was to be written, its size, the reason and what to do",
+    async () => {
+      const refusal = (what: string, file: string, size: string): RegExp =>
+        new RegExp(
+          `^${what}: .*${file}${size} could not be (written|made): this user may not write there \\((EACCES|EPERM)\\)\\. Get permission to write in .*, or name a folder elsewhere, then start the same command again: it goes on from the last complete checkpoint\\.$`,
+        );
+      await expect(trained({ ...base("x"), run: join(closed, "bunsen-run") })).rejects.toThrow(
+        refusal("the run", "bunsen-run", ""),
+      );
+      const places = [
+        ["the predictions", "predictions", "mini-sst2-test.jsonl"],
+        ["the adapter", "adapter", "adapter_model.safetensors"],
+      ] as const;
+      for (const [what, folder, file] of places) {
+        const run = `closed-${folder}`;
+        mkdirSync(at(run));
+        symlinkSync(closed, join(at(run), folder));
+        await expect(trained(base(run))).rejects.toThrow(refusal(what, file, " \\(\\d[\\d.]* (bytes|KiB)\\)"));
+        expect(existsSync(join(at(run), "metrics.json"))).toBe(false);
+        // With the folder mended, the same command ends it.
+        rmSync(join(at(run), folder));
+        await trained(base(run));
+        expect(existsSync(join(at(run), "metrics.json"))).toBe(true);
+      }
+    },
+  );
+
+  test("have the reason in words, and advice that fits it", () => {
+    const error = (code: string): Error => Object.assign(new Error(`${code}: it failed`), { code });
+    const told = (code: string, bytes: number | null = 5_000_000): string =>
+      new WriteError("/runs/a/metrics.json", bytes, error(code)).message;
+    expect(told("ENOSPC")).toBe(
+      "/runs/a/metrics.json (4.8 MiB) could not be written: no room is left on its disk (ENOSPC). Make room for at least 4.8 MiB on the disk of /runs/a.",
+    );
+    expect(told("EROFS")).toContain(
+      "its file system is read-only (EROFS). Mount it writable, or name a folder elsewhere.",
+    );
+    expect(told("EDQUOT", 812)).toContain("(812 bytes) could not be written: your quota of its disk is used up");
+    expect(told("ENOTDIR", null)).toBe(
+      "the folder /runs/a/metrics.json could not be made: /runs/a is no folder (ENOTDIR). Mend that path, or name a folder elsewhere.",
+    );
+    expect(told("EIO")).toContain("could not be written: EIO: it failed. Mend the folder or its disk.");
   });
 });

@@ -3,11 +3,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { useEngine } from "#toolkit/tensor/index.ts";
+import { currentEngine, useEngine } from "#toolkit/tensor/index.ts";
+import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { loadBackbone } from "#toolkit/training/backbones.ts";
 import { type PretrainOptions, pretrain } from "#toolkit/training/pretrain.ts";
 import { tinyT5 } from "./tiny-config.ts";
 
+const hasNative = discoverTensorflow().path !== undefined;
+if (!hasNative) console.log("libtensorflow is not installed here: pretraining is not repeated on the cpu engine");
 const root = mkdtempSync(join(tmpdir(), "bunsen-pretrain-"));
 beforeAll(() => useEngine("wasm"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -57,4 +60,19 @@ describe("Pretraining on text", () => {
   test("refuses a folder of other settings", async () => {
     await expect(run({ ...options("whole"), steps: 7 })).rejects.toThrow(/begun with other settings/);
   });
+});
+
+describe.skipIf(!hasNative)("Pretraining on the compiled cpu engine", () => {
+  beforeAll(() => useEngine("cpu"));
+
+  test("gives the same bits when repeated, and when broken off and gone on with", async () => {
+    expect(currentEngine().name).toBe("cpu");
+    const weights = (folder: string): Buffer => readFileSync(join(root, folder, "model.safetensors"));
+    expect(await run(options("cpu-whole"))).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(await run(options("cpu-again"))).toEqual([1, 2, 3, 4, 5, 6]);
+    expect(weights("cpu-again").equals(weights("cpu-whole"))).toBe(true);
+    await run(options("cpu-broken"), 3);
+    expect(await run(options("cpu-broken"))).toEqual([3, 4, 5, 6]);
+    expect(weights("cpu-broken").equals(weights("cpu-whole"))).toBe(true);
+  }, 240_000);
 });
