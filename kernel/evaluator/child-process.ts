@@ -171,7 +171,7 @@ class ChildEvaluator implements Evaluator, LifeListener {
   }
 
   evaluate(cell: CellRequest): Promise<CellResult> {
-    this.#latestCell = cell.id;
+    if (cell.warmUp !== true) this.#latestCell = cell.id;
     const sequence = ++this.#sequence;
     const isMain = cell.subshellId === null;
     return new Promise((settle) => {

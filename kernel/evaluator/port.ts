@@ -16,6 +16,8 @@ export interface CellRequest {
   readonly userExpressions: Readonly<Record<string, string>>;
   /** The subshell whose queue it comes from; null is the main shell. */
   readonly subshellId: string | null;
+  /** A cell of nobody's, run so that the next one is fast: it leaves no trace. */
+  readonly warmUp?: boolean;
 }
 
 /** Everything user code can make visible. `cell` is the id of the request that it belongs to (not always one that still runs). */

@@ -20,6 +20,7 @@ import { createPublisher } from "./publisher.ts";
 import type { HandlerRow, Request, Session } from "./session.ts";
 import { createShells, type Shell } from "./shells.ts";
 import { bindSockets } from "./sockets.ts";
+import type { WarmUp, WarmUpOptions } from "./warm-up.ts";
 
 export interface KernelOptions {
   readonly connection: ConnectionInfo;
@@ -33,6 +34,8 @@ export interface KernelOptions {
   /** What becomes of a cell's type errors. */
   readonly typeErrors: TypeErrors;
   readonly openHistory: () => Promise<History>;
+  /** Absent: the first cells compile the path of a cell as they go. */
+  readonly loadWarmUp?: () => Promise<(options: WarmUpOptions) => WarmUp>;
   /** Called when everything is written and closed; ends the process. */
   readonly exit: (status: number) => void;
 }
@@ -47,6 +50,8 @@ export interface Kernel {
 
 /** A client that reconnects asks within this time. */
 const evaluatorStartMs = 25;
+/** At rest for this long after its start, a kernel warms up: what starts kernels to run cells at once is not held up. */
+const warmUpDelayMs = 700;
 /** What a front end may wait for runtime values: types alone answer after that. Less while a cell runs, which most likely computes. */
 const runtimeAnswerMs = 50;
 const busyAnswerMs = 25;
@@ -121,6 +126,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
       cwd,
       onLog: (line) => log("info", `evaluator: ${line}`),
       onOutput(output) {
+        if (warmUp?.takes(output) === true) return;
         if (output.type !== "input_request") {
           outputs.receive(output);
           return;
@@ -136,6 +142,42 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
   });
   // Whoever needs it learns of a failure; until then it must not end the process.
   evaluatorReady.catch((error: unknown) => warn(`the evaluator did not start: ${String(error)}`));
+
+  let warmUp: WarmUp | null = null;
+  let warmUpTimer: ReturnType<typeof setTimeout> | null = null;
+  /** Begins the warm-up's wait anew with each request that is no cell; the first cell ends it for good. */
+  const warmUpSoon = (): void => {
+    if (warmUpTimer !== null) clearTimeout(warmUpTimer);
+    if (options.loadWarmUp === undefined || hasRun || ending || warmUp !== null) return;
+    warmUpTimer = setTimeout(async () => {
+      try {
+        const [startWarmUp, ready] = await Promise.all([options.loadWarmUp!(), evaluatorReady]);
+        if (hasRun || ending) return;
+        warmUp = startWarmUp({
+          startKernel,
+          evaluator: ready,
+          language: language.parts,
+          typeErrors: options.typeErrors,
+        });
+        const begin = performance.now();
+        const count = await warmUp.done;
+        log("debug", `warm-up: ${count} cells in ${Math.round(performance.now() - begin)} ms`);
+        if (!hasRun && !ending) await openHistory();
+      } catch (error) {
+        log("debug", `warm-up: ${String(error)}`);
+      }
+    }, warmUpDelayMs);
+  };
+  /** Whether user code has run or is about to. */
+  let hasRun = false;
+  /** The evaluator, for user code: what warms it up makes way. */
+  const makeWay = async (): Promise<Evaluator> => {
+    hasRun = true;
+    await warmUp?.stop();
+    return await evaluatorReady;
+  };
+  /** One promise for all who ask: they go on in the order in which they asked. */
+  let evaluatorForUser: Promise<Evaluator> | null = null;
 
   const language = createLanguageLink({
     load: () => options.loadLanguage((line) => log("info", line)),
@@ -167,7 +209,8 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     comms,
     evaluator() {
       firstReply.resolve();
-      return evaluatorReady;
+      evaluatorForUser ??= makeWay();
+      return evaluatorForUser;
     },
     language: language.get,
     history: openHistory,
@@ -239,6 +282,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     publisher.status(header, "idle");
     firstReply.resolve();
     if (!ending) language.startSoon();
+    if (!hasRun) warmUpSoon();
     for (const each of notRun) abort(each);
     // Front ends show the state that came last: while a cell computes they shall go on showing busy.
     if (row.order === "at once") {
@@ -267,12 +311,14 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
   }
 
   async function interrupt(): Promise<void> {
+    await warmUp?.stop();
     await evaluator?.interrupt();
   }
 
   async function end(status: number): Promise<void> {
     if (ending) return;
     ending = true;
+    void warmUp?.stop();
     // First let the reply, and what is being published, out of this turn.
     await new Promise((resolve) => setImmediate(resolve));
     const pid = evaluator?.pid ?? null;

@@ -12,6 +12,8 @@ export interface LanguageParts {
 export interface LanguageLink {
   /** Loads it if it is not there. @throws what loading throws */
   get(): Promise<Language>;
+  /** The same, with what goes with it. */
+  parts(): Promise<LanguageParts>;
   /** Loads it and starts its server after a moment. Doing it again does nothing. */
   startSoon(): void;
   /** A cell ran: its declarations are known from now on. */
@@ -100,6 +102,10 @@ export function createLanguageLink(options: LanguageLinkOptions): LanguageLink {
 
   return {
     get,
+    async parts() {
+      await get();
+      return parts!;
+    },
     startSoon() {
       if (timer !== null || loading !== null || disposed) return;
       timer = setTimeout(() => {

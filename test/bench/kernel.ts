@@ -1,9 +1,10 @@
 // `bun run bench:kernel`: the kernel beside every peer that is installed, measured in one run on one machine; prints the
 // table. `--json` prints the figures, `--only bunsen,deno` leaves the others out, `--check` fails where a goal is missed.
 // Peers are the kernelspecs python3, xpython, deno and tslab, where Jupyter finds them: in the environment of BUNSEN_PYTHON, in
-// JUPYTER_PATH, in the user's own folder. The measuring is kernel_bench.py's, through jupyter_client.
+// JUPYTER_PATH, in the user's own folder. The measuring is kernel_bench.py's, through jupyter_client. `floor` is no peer but a kernel
+// that does nothing (floor_kernel.py): what the client and the machine cost by themselves.
 
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { availableParallelism, loadavg, tmpdir } from "node:os";
 import { delimiter, join, resolve } from "node:path";
 import { findPython, installKernel, isolated } from "../conformance/kernel/python.ts";
@@ -13,6 +14,8 @@ interface Figures {
   readonly first_reply_s?: number;
   readonly cell_median_ms?: number;
   readonly cell_p99_ms?: number;
+  /** Of each round, sorted. */
+  readonly cell_p99s_ms?: readonly number[];
   readonly lines_s?: number;
   readonly lines_lost_runs?: number;
   readonly complete_first_ms?: number;
@@ -72,6 +75,10 @@ if (python === null) {
 const home = mkdtempSync(join(tmpdir(), "bunsen-bench-"));
 try {
   installKernel(home);
+  const floor = join(home, "prefix/share/jupyter/kernels/floor");
+  mkdirSync(floor);
+  const argv = [python, resolve(import.meta.dirname, "floor_kernel.py"), "{connection_file}"];
+  writeFileSync(join(floor, "kernel.json"), JSON.stringify({ argv, display_name: "floor", language: "none" }));
   // The peers are the user's own kernels: their places stay in the search path.
   const own = isolated(home);
   const { HOME, JUPYTER_DATA_DIR, JUPYTER_PATH } = process.env;
@@ -79,7 +86,7 @@ try {
   const env = { ...own, HOME, JUPYTER_DATA_DIR, JUPYTER_PATH: path };
   const listed = Bun.spawnSync([python, "-m", "jupyter_client.kernelspecapp", "list", "--json"], { env, cwd: home });
   const installed = Object.keys((JSON.parse(listed.stdout.toString()) as { kernelspecs: object }).kernelspecs);
-  const wanted = ["bunsen", ...Object.keys(peers).filter((name) => installed.includes(name))].filter(
+  const wanted = ["bunsen", "floor", ...Object.keys(peers).filter((name) => installed.includes(name))].filter(
     (name) => only === undefined || only.includes(name),
   );
   const figures: Figures[] = [];
@@ -123,5 +130,7 @@ function print(figures: readonly Figures[]): void {
   for (const row of rows) {
     console.log(`| ${row.what}, ${row.unit} | ≤ ${row.goal} | ${figures.map((each) => cell(row, each)).join(" | ")} |`);
   }
+  for (const each of figures)
+    console.log(`${each.kernel}: p99 of \`1+1\` by round, ms: ${each.cell_p99s_ms?.join(" ")}`);
   for (const each of figures) if (each.failed !== undefined) console.log(`${each.kernel}: ${each.failed}`);
 }

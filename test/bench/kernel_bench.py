@@ -127,19 +127,24 @@ def completions(name, code, result):
 
 
 def cells(name, code, result):
-    with running(name) as (_, client):
-        # As a person finds it: started, its first question answered, at rest.
-        complete(client, code["complete"])
-        time.sleep(2)
-        run(client, code["one"])
-        times = []
-        for _ in range(300):
-            begin = time.perf_counter()
-            run(client, code["one"], 10)
-            times.append(1e3 * (time.perf_counter() - begin))
-        times.sort()
-        result["cell_median_ms"] = times[150]
-        result["cell_p99_ms"] = times[296]
+    # Each round on a kernel of its own. One round's p99 is its fourth slowest cell: the machine's pauses as much as the kernel's.
+    rounds = []
+    for _ in range(5):
+        with running(name) as (_, client):
+            # As a person finds it: started, its first question answered, at rest.
+            complete(client, code["complete"])
+            time.sleep(2)
+            run(client, code["one"])
+            times = []
+            for _ in range(300):
+                begin = time.perf_counter()
+                run(client, code["one"], 10)
+                times.append(1e3 * (time.perf_counter() - begin))
+            times.sort()
+            rounds.append(times)
+    result["cell_median_ms"] = statistics.median(times[150] for times in rounds)
+    result["cell_p99_ms"] = statistics.median(times[296] for times in rounds)
+    result["cell_p99s_ms"] = sorted(round(times[296], 2) for times in rounds)
 
 
 def lines(name, code, result):
@@ -179,9 +184,13 @@ def interrupts(name, code, result):
 
 def measure(name, language):
     """Each part on a kernel of its own: one that fails in one (a peer that dies, or loses an idle) is measured in the others."""
-    result = {"kernel": name, "first_reply_s": statistics.median(first_reply(name) for _ in range(7))}
+    result = {"kernel": name}
+    parts = (cells,)
+    if name != "floor":
+        result["first_reply_s"] = statistics.median(first_reply(name) for _ in range(7))
+        parts = (completions, cells, lines, interrupts)
     failed = []
-    for part in (completions, cells, lines, interrupts):
+    for part in parts:
         try:
             part(name, CODE[language], result)
         except Exception as error:

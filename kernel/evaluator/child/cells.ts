@@ -56,7 +56,7 @@ export function runningCell(id: string): CellState | undefined {
 /** Begins a cell: later output without a better owner is its. */
 export function beginCell(state: CellState): void {
   running.set(state.request.id, state);
-  latest = state;
+  if (state.request.warmUp !== true) latest = state;
 }
 
 /** Ends a cell's code; only the first call counts. */

@@ -106,7 +106,7 @@ async function conclude(state: CellState, box: readonly [unknown] | undefined): 
   const { request } = state;
   while (state.pending.size > 0) await Promise.all(state.pending);
   if (box !== undefined && box[0] !== undefined && !request.silent) {
-    (globalThis as { _?: unknown })._ = box[0];
+    if (request.warmUp !== true) (globalThis as { _?: unknown })._ = box[0];
     const { data, metadata } = await formatResult(box[0]);
     // An empty bundle means that the value is not to be shown (what `display` returns, for one).
     if (Object.keys(data).length > 0) {
