@@ -133,8 +133,11 @@ export async function dealOut(
   const lane = async (onEngine: (engine: string) => void): Promise<void> => {
     let unit = await take();
     while (unit !== undefined && failure === 0 && !workers.isStopping) {
+      let released = false;
       const order = (index: number | null): void => {
-        worker.send({ unit: index } satisfies Order);
+        released = index === null;
+        // One that ended while it waited for a unit is told nothing.
+        if (worker.exitCode === null && worker.signalCode === null) worker.send({ unit: index } satisfies Order);
       };
       const finished = async (runs: readonly RunName[]): Promise<void> => {
         results[unit!] = runs;
@@ -156,8 +159,8 @@ export async function dealOut(
         else void finished(word.runs);
       });
       const code = await worker.exited;
-      if (code !== 0 || workers.isStopping) {
-        failure ||= workers.isStopping ? stopped : code;
+      if (code !== 0 || workers.isStopping || !released) {
+        failure ||= workers.isStopping ? stopped : code || 1;
         workers.stop();
         change();
       }
@@ -182,9 +185,12 @@ function isUsedUp(): boolean {
 /** The other side of `dealOut`: trains the units that it is told to. @returns the exit code. */
 export async function work(units: readonly StudyUnit[], engine: string, onStop: () => void): Promise<number> {
   const stop = new AbortController();
+  const orders: Order[] = [];
+  let wake = Promise.withResolvers<void>();
   const interrupt = (): void => {
     if (!stop.signal.aborted) onStop();
     stop.abort();
+    wake.resolve();
   };
   process.on("SIGINT", interrupt);
   process.on("SIGTERM", interrupt);
@@ -192,15 +198,15 @@ export async function work(units: readonly StudyUnit[], engine: string, onStop: 
     process.send!(word);
   };
 
-  /** @returns whether this process has room for another unit. */
-  const train = async (unit: StudyUnit): Promise<boolean> => {
+  /** Trains a unit, or as much of it as this process has room for. */
+  const train = async (unit: StudyUnit): Promise<void> => {
     // Of the run at hand, and of all; a run that was finished before has no events but its end.
     let [taken, worked] = [0, 0];
     const events = unit.run(stop.signal);
     for (let next = await events.next(); ; next = await events.next()) {
       if (next.done) {
         say({ kind: "unit", again: false, runs: next.value.map(({ label, result }) => ({ label, run: result.run })) });
-        return true;
+        return;
       }
       const event = next.value;
       if (event.type === "step") {
@@ -215,23 +221,18 @@ export async function work(units: readonly StudyUnit[], engine: string, onStop: 
         if (worked > 0 && isUsedUp()) {
           await events.return([]);
           say({ kind: "unit", again: true, runs: [] });
-          return false;
+          return;
         }
       }
     }
   };
 
-  const orders: Order[] = [];
-  let wake = Promise.withResolvers<void>();
   process.on("message", (order: Order) => {
     orders.push(order);
     wake.resolve();
   });
   // The dealing process is gone: nobody would hear of the rest.
-  process.on("disconnect", () => {
-    interrupt();
-    wake.resolve();
-  });
+  process.on("disconnect", interrupt);
   say({ kind: "ready", engine });
   try {
     for (;;) {
