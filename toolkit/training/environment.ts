@@ -4,6 +4,8 @@ import { execFileSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { availableParallelism, cpus, totalmem } from "node:os";
 import { join } from "node:path";
+import type { BackboneShape } from "#toolkit/models/contract.ts";
+import { type BackboneRecord, backboneRecord } from "#toolkit/models/identity.ts";
 import type { Engine } from "#toolkit/tensor/index.ts";
 import { batchPlan } from "./parts.ts";
 
@@ -18,6 +20,8 @@ export interface EnvironmentRecord {
   readonly engine: Engine;
   /** Version of what the steps hold (parts.ts); absent in records of the first. */
   readonly batchPlan?: number;
+  /** The backbone that the run was begun with; absent in older records. */
+  readonly backbone?: BackboneRecord;
   readonly dependencies: Readonly<Record<string, string>>;
   readonly git: { readonly commit: string; readonly changed: boolean } | null;
 }
@@ -36,7 +40,7 @@ function gitState(): EnvironmentRecord["git"] {
   }
 }
 
-export function recordEnvironment(engine: Engine): EnvironmentRecord {
+export function recordEnvironment(engine: Engine, backbone?: BackboneShape): EnvironmentRecord {
   const packageJson = JSON.parse(readFileSync(join(import.meta.dirname, "../../package.json"), "utf8")) as {
     readonly version: string;
     readonly dependencies: Readonly<Record<string, string>>;
@@ -50,6 +54,7 @@ export function recordEnvironment(engine: Engine): EnvironmentRecord {
     memoryMiB: Math.round(totalmem() / 2 ** 20),
     engine,
     batchPlan,
+    ...(backbone === undefined ? {} : { backbone: backboneRecord(backbone) }),
     dependencies: packageJson.dependencies,
     git: gitState(),
   };

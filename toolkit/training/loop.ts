@@ -6,6 +6,8 @@ import type { Split } from "#datasets/index.ts";
 import type { Batch } from "#toolkit/batches/contract.ts";
 import type { Method, Parameters, SourceState } from "#toolkit/methods/contract.ts";
 import { findMethod } from "#toolkit/methods/methods.ts";
+import type { Backbone } from "#toolkit/models/contract.ts";
+import { backboneDifference } from "#toolkit/models/identity.ts";
 import type { T5Model } from "#toolkit/models/t5/index.ts";
 import { adafactor, adamw, type Named, type Optimizer, scheduleFactor, sgd } from "#toolkit/nn/index.ts";
 import { currentEngine, disposeTree, keepTree, random, tf } from "#toolkit/tensor/index.ts";
@@ -66,7 +68,7 @@ function partition(
  * The configuration of a folder must be the one it was begun with; a new folder keeps this one.
  * @throws TrainingError with the differences, of configuration or of what decides the bits of a resumed run
  */
-function claimFolder(config: RunConfig, environment: EnvironmentRecord): void {
+function claimFolder(config: RunConfig, environment: EnvironmentRecord, backbone: Backbone): void {
   writing("the run", () => makeFolder(config.run));
   const configPath = join(config.run, "config.json");
   const environmentPath = join(config.run, "environment.json");
@@ -102,6 +104,13 @@ function claimFolder(config: RunConfig, environment: EnvironmentRecord): void {
     // Nothing was trained yet: it begins anew.
     begin();
     return;
+  }
+  const trainedOn = record?.backbone;
+  const other = begun && trainedOn ? backboneDifference({ ...trainedOn, name: config.model }, backbone) : null;
+  if (other !== null) {
+    throw new TrainingError(
+      `${config.run} was begun with another backbone: ${other}. Put that backbone back to go on, or name a new run folder.`,
+    );
   }
   if (record !== null && begun) {
     const changes = environmentDifference(record, environment);
@@ -161,8 +170,8 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
   const engine = currentEngine();
   const wrongThreads = threadProblem(engine, config.threads);
   if (wrongThreads !== null) throw new TrainingError(wrongThreads);
-  const environment = recordEnvironment(engine);
-  claimFolder(config, environment);
+  const environment = recordEnvironment(engine, model.backbone);
+  claimFolder(config, environment, model.backbone);
   const finished = finishedResult(config.run);
   if (finished !== null) {
     yield doneEvent(finished);

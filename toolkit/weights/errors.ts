@@ -66,7 +66,7 @@ function explain(path: string, bytes: number | null, cause: unknown): { reason: 
     case "ENOENT":
     case "ENOTDIR":
       return {
-        reason: `${dirname(path)} is no folder (${code})`,
+        reason: `${dirname(path)} is missing or no folder (${code})`,
         advice: "Mend that path, or name a folder elsewhere",
       };
     default:

@@ -303,6 +303,25 @@ describe("Another backbone", () => {
     expect(predicted.err).toMatch(message);
   });
 
+  test("under a run that is gone on with is refused, while the backbone it was begun with goes on", async () => {
+    await saveModel("shifting");
+    const config = { ...base("shifted"), model: at("shifting"), steps: 3, checkpointEvery: 1 };
+    for await (const event of train(config)) if (event.type === "step" && event.step === 2) break;
+    const record = JSON.parse(readFileSync(join(at("shifted"), "environment.json"), "utf8")) as {
+      backbone: { sample: number[] };
+    };
+    expect(record.backbone).toMatchObject({ modelType: "t5", hiddenSize: 8, numDecoderLayers: 1 });
+    const sample = record.backbone.sample.map((value) => value + 1);
+    const write = (backbone: object): void =>
+      writeJson(join(at("shifted"), "environment.json"), { ...record, backbone });
+    write({ ...record.backbone, sample });
+    await expect(trained(config)).rejects.toThrow(
+      /shifted was begun with another backbone: .* but with other weights .*Put that backbone back to go on, or name a new run folder/,
+    );
+    write(record.backbone);
+    await trained(config);
+  });
+
   test("of an adapter that PEFT wrote is told by what its config repeats, and by the model that it names", async () => {
     const peft = (fields: object): Record<string, unknown> => ({
       peft_type: "PROMPT_TUNING",
@@ -399,7 +418,7 @@ describe("Files that the disk refuses", () => {
     );
     expect(told("EDQUOT", 812)).toContain("(812 bytes) could not be written: your quota of its disk is used up");
     expect(told("ENOTDIR", null)).toBe(
-      "the folder /runs/a/metrics.json could not be made: /runs/a is no folder (ENOTDIR). Mend that path, or name a folder elsewhere.",
+      "the folder /runs/a/metrics.json could not be made: /runs/a is missing or no folder (ENOTDIR). Mend that path, or name a folder elsewhere.",
     );
     expect(told("EIO")).toContain("could not be written: EIO: it failed. Mend the folder or its disk.");
   });
