@@ -46,6 +46,7 @@ export {
   type T5Config,
   type T5Model,
   t5Model,
+  t5v10,
 } from "#toolkit/models/t5/index.ts";
 export { adamw, crossEntropy, scheduleFactor } from "#toolkit/nn/index.ts";
 export {

@@ -19,7 +19,7 @@ import {
   readEnvironment,
 } from "#toolkit/batches/index.ts";
 import { findMethod } from "#toolkit/methods/methods.ts";
-import { randomT5, type T5Model } from "#toolkit/models/t5/index.ts";
+import { randomT5, type T5Model, t5v10 } from "#toolkit/models/t5/index.ts";
 import { adamw } from "#toolkit/nn/index.ts";
 import { disposeTree, keepTree, parseEngineChoice, random, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { loadTokenizer } from "#toolkit/tokenizers/index.ts";
@@ -52,16 +52,8 @@ const config = {
   numEncoderLayers: size.layers,
   numDecoderLayers: size.layers,
   vocabSize: 32128,
-  relativeAttentionNumBuckets: 32,
-  relativeAttentionMaxDistance: 128,
+  ...t5v10,
   dropoutRate: 0,
-  layerNormEpsilon: 1e-6,
-  gated: false,
-  activation: "relu",
-  scaleDecoderOutputs: true,
-  padTokenId: 0,
-  eosTokenId: 1,
-  decoderStartTokenId: 0,
 } as const;
 const files = {
   cola: "train",

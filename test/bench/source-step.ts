@@ -5,7 +5,7 @@
 //   bun test/bench/source-step.ts [--shape base|small] [--batch 8] [--input 156] [--prompt 100] [--pairs 5] [--engine cpu]
 import { parseArgs } from "node:util";
 import { findMethod } from "#toolkit/methods/methods.ts";
-import { randomT5, type T5Config } from "#toolkit/models/t5/index.ts";
+import { randomT5, type T5Config, t5v10 } from "#toolkit/models/t5/index.ts";
 import { adamw } from "#toolkit/nn/index.ts";
 import {
   currentEngine,
@@ -45,16 +45,8 @@ const config: T5Config = {
   ...sizes,
   vocabSize: 32128,
   headSize: 64,
-  relativeAttentionNumBuckets: 32,
-  relativeAttentionMaxDistance: 128,
+  ...t5v10,
   dropoutRate: 0,
-  layerNormEpsilon: 1e-6,
-  gated: false,
-  activation: "relu",
-  scaleDecoderOutputs: true,
-  padTokenId: 0,
-  eosTokenId: 1,
-  decoderStartTokenId: 0,
 };
 const tasks = 6;
 await useEngine(values.engine === "auto" ? undefined : parseEngineChoice(values.engine));

@@ -8,7 +8,7 @@
 // Backbone: a T5 v1.0 of 1.8 M parameters, pretrained here by span corruption and prefix language modelling on the
 // training splits of the five GLUE sets named below, nothing task-specific. Sources SST-2, CoLA, MRPC; targets RTE,
 // STS-B; k = 16 and full; 3 seeds; the same steps, batch and learning-rate grid for every method, chosen on validation.
-import type { PretrainOptions } from "#toolkit/training/index.ts";
+import { type PretrainOptions, t5v10 } from "#toolkit/training/index.ts";
 import type { Study } from "./study.ts";
 
 /** Text of these training splits is what the backbone is pretrained on. */
@@ -21,16 +21,8 @@ export const quickModel: PretrainOptions["model"] = {
   feedForwardSize: 512,
   numEncoderLayers: 3,
   numDecoderLayers: 3,
-  relativeAttentionNumBuckets: 32,
-  relativeAttentionMaxDistance: 128,
+  ...t5v10,
   dropoutRate: 0,
-  layerNormEpsilon: 1e-6,
-  gated: false,
-  activation: "relu",
-  scaleDecoderOutputs: true,
-  padTokenId: 0,
-  eosTokenId: 1,
-  decoderStartTokenId: 0,
 };
 
 export const quickPretraining: Omit<PretrainOptions, "folder" | "texts"> = {

@@ -1,4 +1,6 @@
 // Public names of the training room.
+
+export { t5v10 } from "#toolkit/models/t5/index.ts"; // what a `PretrainOptions.model` begins with
 export { type InspectedBackbone, inspectBackbone, type LoadedBackbone, loadBackbone } from "./backbones.ts";
 export { backboneProblems, checkRun, resolveRun } from "./check.ts";
 export { listCheckpoints } from "./checkpoint.ts";

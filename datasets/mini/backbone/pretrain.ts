@@ -21,6 +21,7 @@ import {
   saveT5,
   scheduleFactor,
   type T5Config,
+  t5v10,
   tf,
   useEngine,
   valueAndGrads,
@@ -81,16 +82,8 @@ const config: T5Config = {
   feedForwardSize: 256,
   numEncoderLayers: 2,
   numDecoderLayers: 2,
-  relativeAttentionNumBuckets: 32,
-  relativeAttentionMaxDistance: 128,
+  ...t5v10,
   dropoutRate: 0, // a model this small underfits: dropout would only slow it down
-  layerNormEpsilon: 1e-6,
-  gated: false,
-  activation: "relu",
-  scaleDecoderOutputs: true,
-  padTokenId: 0,
-  eosTokenId: 1,
-  decoderStartTokenId: 0,
 };
 const engine = await useEngine();
 const model = randomT5(config, { seed: settings.seed, tied: true, name: "mini" });

@@ -24,6 +24,23 @@ export interface T5Config {
   readonly decoderStartTokenId: number;
 }
 
+/** What every T5 v1.0 has in common beside its sizes. A model of one's own is these and seven sizes. */
+export const t5v10: Omit<
+  T5Config,
+  "vocabSize" | "hiddenSize" | "headSize" | "numHeads" | "feedForwardSize" | "numEncoderLayers" | "numDecoderLayers"
+> = {
+  relativeAttentionNumBuckets: 32,
+  relativeAttentionMaxDistance: 128,
+  dropoutRate: 0.1,
+  layerNormEpsilon: 1e-6,
+  gated: false,
+  activation: "relu",
+  scaleDecoderOutputs: true,
+  padTokenId: 0,
+  eosTokenId: 1,
+  decoderStartTokenId: 0,
+};
+
 /** T5's defaults, of t5-small, as config.json files leave them out. */
 const defaults = {
   vocab_size: 32128,

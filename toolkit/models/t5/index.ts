@@ -1,5 +1,5 @@
 // Public names of T5.
-export { formatT5Config, parseT5Config, type T5Config } from "./config.ts";
+export { formatT5Config, parseT5Config, type T5Config, t5v10 } from "./config.ts";
 export {
   createGenerator,
   type GenerateBatch,
