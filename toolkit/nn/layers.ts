@@ -121,8 +121,11 @@ export function attend(
   return tf.mul(tf.matMul(dropout(weights), value), tf.div(1, tf.sum(weights, -1, true)));
 }
 
-/** Over the last axis, kept. A NaN may be passed over, which a compiled engine does in half the time: the row's sum has it. */
-function rowMaximum(x: tf.Tensor): tf.Tensor {
+/**
+ * Over the last axis, kept, for a softmax. A NaN may be passed over, which a compiled engine does in half the time: the
+ * row's sum has it.
+ */
+export function rowMaximum(x: tf.Tensor): tf.Tensor {
   return tf.engine().runKernel("Max", { x }, { reductionIndices: [x.rank - 1], keepDims: true, skipsNaN: true });
 }
 

@@ -1,6 +1,7 @@
 // Losses over teacher-forced logits and hidden states. Every one is a scalar mean, so that batches of different size
 // weigh alike; padding and ignored labels count nowhere. Not here: what a training step sums up (training/).
 import { tf } from "#toolkit/tensor/index.ts";
+import { rowMaximum } from "./layers.ts";
 
 /** The label that no loss counts. */
 export const ignoredLabel = -100;
@@ -31,7 +32,7 @@ export function tokenLosses(logits: tf.Tensor, labels: tf.Tensor): { losses: tf.
   );
   const op = tf.customGrad((input, save) => {
     const x = input as tf.Tensor;
-    const shifted = tf.sub(x, tf.max(x, -1, true));
+    const shifted = tf.sub(x, rowMaximum(x));
     const exponentials = tf.exp(shifted);
     const total = tf.sum(exponentials, -1, true);
     const value = tf.sub(tf.mul(tf.log(tf.squeeze(total, [1])), weights), tf.sum(tf.mul(shifted, targets), -1));
@@ -83,7 +84,7 @@ export function klDivergence(
 
 /** Log of softmax over the last axis. Not differentiated here: its users give their gradients themselves. */
 function logSoftmax(x: tf.Tensor): tf.Tensor {
-  const shifted = tf.sub(x, tf.max(x, -1, true));
+  const shifted = tf.sub(x, rowMaximum(x));
   return tf.sub(shifted, tf.log(tf.sum(tf.exp(shifted), -1, true)));
 }
 

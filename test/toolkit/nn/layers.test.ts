@@ -184,6 +184,12 @@ describe("losses", () => {
     expect(crossEntropy(tf.mul(logits, 1e4), tf.tensor1d([0, 0], "int32")).dataSync()[0]).toBeCloseTo(15000, -1);
   });
 
+  test("a NaN among the logits is a NaN in the loss, though the maximum may pass over it", () => {
+    const spoiled = tf.tensor2d([1, Number.NaN, 0.5, -1, 0, 1], [2, 3]);
+    expect(crossEntropy(spoiled, tf.tensor1d([0, 1], "int32")).dataSync()[0]).toBeNaN();
+    expect(klDivergence(logits, spoiled, tf.tensor1d([1, 1])).dataSync()[0]).toBeNaN();
+  });
+
   test("KL divergence is zero between equals, grows with distance and can be scaled by T²", () => {
     const all = tf.tensor1d([1, 1]);
     expect(klDivergence(logits, logits, all).dataSync()[0]).toBeCloseTo(0, 6);
