@@ -22,6 +22,8 @@ export interface Device {
   isNarrow(tensor: tf.Tensor): boolean;
   /** Whether it is a processor, which computes products with several batch dimensions in f32 only. */
   readonly wideBatches: boolean;
+  /** Whether long sums are to be written as sums of windows, since its compiler does not do so itself. */
+  readonly windowedSums?: boolean;
   /** `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call. */
   prepare(program: Program, name: string, donated: readonly number[]): Promise<Executable>;
 }
@@ -52,6 +54,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       precision: options.precision ?? "f32",
       isNarrow: (tensor) => device.isNarrow(tensor),
       wideBatches: device.wideBatches,
+      windowedSums: device.windowedSums ?? false,
     });
     const constants = new Map<Source, tf.Tensor>();
     for (const source of traced.sources) {

@@ -166,6 +166,7 @@ export interface TraceOptions {
   readonly isNarrow: (tensor: tf.Tensor) => boolean;
   /** See `BuilderOptions`. */
   readonly wideBatches?: boolean;
+  readonly windowedSums?: boolean;
 }
 
 /**
@@ -184,7 +185,10 @@ export function trace<Args extends readonly TensorTree[], Out extends TensorTree
   register();
   const engine = tf.engine();
   const previous = tf.getBackend();
-  const builder = new Builder(options.precision, { wideBatches: options.wideBatches ?? false });
+  const builder = new Builder(options.precision, {
+    wideBatches: options.wideBatches ?? false,
+    windowedSums: options.windowedSums ?? false,
+  });
   const current: Recording = {
     builder,
     sources: [],

@@ -1,6 +1,7 @@
 // What C libraries see of the process and may do to it: environment variables (Bun's `process.env` writes are not
 // passed on to C's getenv) and stderr (their log lines must not reach a notebook). Not for JavaScript's own settings.
 import { dlopen } from "bun:ffi";
+import { availableParallelism } from "node:os";
 
 interface Libc {
   setenv(name: string, value: string, overwrite: number): number;
@@ -13,6 +14,7 @@ interface Libc {
 /** malloc.h of glibc; other C libraries have no such call. */
 const trimThreshold = -1;
 const mapThreshold = -3;
+const mostArenas = -8;
 
 let opened: Libc | null | undefined;
 
@@ -58,6 +60,8 @@ export function keepFreedMemory(): void {
     mallopt(mapThreshold, 32 * 2 ** 20);
     // What the compiler leaves at the end of its arenas (of 64 MiB at most) goes back; a step re-uses the rest.
     mallopt(trimThreshold, 16 * 2 ** 20);
+    // Eight heaps for each core is the default, and what a compiling thread leaves in its own serves no other.
+    if (process.env.MALLOC_ARENA_MAX === undefined) mallopt(mostArenas, Math.max(2, availableParallelism()));
   } catch {
     // musl: its allocator has other habits.
   }

@@ -46,6 +46,9 @@ export const range = (count: number, from = 0): number[] => Array.from({ length:
 export const typeText = (value: { readonly shape: readonly number[]; readonly element: Element }): string =>
   `tensor<${value.shape.map((dimension) => `${dimension}x`).join("")}${value.element}>`;
 
+/** From here on a sum in one go would lose digits: each number is rounded to the last digit of the sum so far. */
+const longSum = 2 ** 12;
+
 const floatBits = new DataView(new ArrayBuffer(4));
 
 /** A literal as MLIR reads it; floats as bit patterns, so that nothing is rounded on the way. */
@@ -89,6 +92,8 @@ export interface BuilderOptions {
    * would only round, and keep each value of an attention twice.
    */
   readonly wideBatches?: boolean;
+  /** Sums of many numbers are written as sums of windows, for engines whose compiler is told not to (xlaFlags). */
+  readonly windowedSums?: boolean;
   /** Keeps the names of a region's builder apart from those around it. */
   readonly prefix?: string;
 }
@@ -96,6 +101,7 @@ export interface BuilderOptions {
 export class Builder {
   readonly precision: Precision;
   readonly #wideBatches: boolean;
+  readonly #windowedSums: boolean;
   readonly #prefix: string;
   readonly #groups = new Map<string, Group>();
   readonly #groupOf = new Map<string, string>();
@@ -112,6 +118,7 @@ export class Builder {
   constructor(precision: Precision = "f32", options: BuilderOptions = {}) {
     this.precision = precision;
     this.#wideBatches = options.wideBatches ?? false;
+    this.#windowedSums = options.windowedSums ?? false;
     this.#prefix = options.prefix ?? "%";
   }
 
@@ -290,7 +297,11 @@ export class Builder {
     inputs: readonly Value[],
     row: (b: Builder, index: Value, inputs: readonly Value[]) => Value,
   ): Value {
-    const b = new Builder(this.precision, { wideBatches: this.#wideBatches, prefix: `%loop${this.#next++}_` });
+    const b = new Builder(this.precision, {
+      wideBatches: this.#wideBatches,
+      windowedSums: this.#windowedSums,
+      prefix: `%loop${this.#next++}_`,
+    });
     const whole = { shape: [count, ...shape], element };
     const [index, ...carried] = [{ shape: [], element: "i32" as const }, ...inputs, whole].map((value) =>
       b.argument(value.shape, value.element),
@@ -578,6 +589,12 @@ export class Builder {
     dimensions: readonly number[],
     keepDims = false,
   ): Value {
+    if (this.#windowedSums && op === "add" && x.element === "f32") {
+      const count = (value: Value): number => sizeOf(dimensions.map((index) => value.shape[index]!));
+      let rest = x;
+      if (count(x) > longSum) while (count(rest) > longSum / 4) rest = this.#sumWindows(rest, dimensions);
+      if (rest !== x) return this.reduce(op, rest, dimensions, keepDims);
+    }
     const shape = x.shape.filter((_, index) => !dimensions.includes(index));
     const initial = this.splat(neutral(op, x.element), [], x.element);
     const reduced =
@@ -595,6 +612,21 @@ export class Builder {
           x.shape.map((size, index) => (dimensions.includes(index) ? 1 : size)),
         )
       : reduced;
+  }
+
+  /** Sums of windows of 32 along `dimensions`, each of which is shorter by that afterwards. */
+  #sumWindows(x: Value, dimensions: readonly number[]): Value {
+    const windows = x.shape.map((size, index) => (dimensions.includes(index) ? Math.min(size, 32) : 1));
+    const shape = x.shape.map((size, index) => Math.ceil(size / windows[index]!));
+    const initial = this.splat(0, [], x.element);
+    const padding = shape.map((size, index) => `[0, ${size * windows[index]! - x.shape[index]!}]`).join(", ");
+    const scalar = typeText({ shape: [], element: x.element });
+    return this.emit(
+      `"stablehlo.reduce_window"(${x.name}, ${initial.name}) ({\n    ^bb0(%a: ${scalar}, %b: ${scalar}):\n      %s = stablehlo.add %a, %b : ${scalar}\n      stablehlo.return %s : ${scalar}\n    }) {window_dimensions = array<i64: ${windows}>, window_strides = array<i64: ${windows}>, padding = dense<[${padding}]> : tensor<${shape.length}x2xi64>} : (${typeText(x)}, ${scalar}) -> ${typeText({ ...x, shape })}`,
+      [x, initial],
+      shape,
+      x.element,
+    );
   }
 
   // Contractions.

@@ -63,6 +63,12 @@ const table = {
   TFE_TensorHandleCopyToDevice: { args: ["ptr", "ptr", "cstring", "ptr"], returns: "ptr" },
 } as const;
 
+/**
+ * XLA would cut each sum of more than 32 numbers into windows, as code of its own that fuses with nothing: a quarter of a
+ * T5 step's kernels. Builder does so where it is needed for accuracy.
+ */
+const xlaFlags = "--xla_disable_hlo_passes=tree_reduction_rewriter";
+
 export type Handle = Pointer | bigint;
 
 /** The symbols of `table`, typed. */
@@ -114,6 +120,7 @@ export function openTensorflow(path: string): Tensorflow {
   // Read when the library is loaded: only errors may reach a notebook's stderr.
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "3");
   setNativeDefault("TF_XLA_FLAGS", cacheFlags(path));
+  setNativeDefault("XLA_FLAGS", xlaFlags);
   keepFreedMemory();
   const c = load(path);
   silenceLogs(path);
@@ -196,7 +203,7 @@ function cacheKey(path: string): string {
   const { size, mtimeMs } = statSync(path);
   const threads = threadCount();
   const fewer = threads === availableParallelism() ? "" : `, ${threads} threads`;
-  const machine = `${process.arch} ${cpus().length}${fewer} ${features}`;
+  const machine = `${process.arch} ${cpus().length}${fewer} ${process.env.XLA_FLAGS ?? xlaFlags} ${features}`;
   return Bun.hash(`${path} ${size} ${mtimeMs} ${machine}`).toString(16);
 }
 
