@@ -1,7 +1,11 @@
 // Options of methods: each method lists its fields once, with kind, range and default; defaults, the check of a given
 // set and the messages follow from the list. Not a general schema library: these five kinds are all that methods need.
 
-export type Field = { readonly about: string } & (
+export type Field = {
+  readonly about: string;
+  /** What the rest of the toolkit may read it as. */
+  readonly is?: "prompt length";
+} & (
   | { readonly kind: "integer"; readonly default: number; readonly min: number; readonly max: number }
   | { readonly kind: "number"; readonly default: number; readonly min: number; readonly max: number }
   | {
@@ -83,11 +87,21 @@ export function editDistance(a: string, b: string): number {
   return row[b.length]!;
 }
 
-/** The field that all prompt methods share. */
+/** The field that all methods with a prompt before the input share. */
 export const promptLength: Field = {
   kind: "integer",
+  is: "prompt length",
   default: 100,
   min: 1,
   max: 4096,
   about: "rows of the prompt, P",
+};
+
+/** The same of methods whose virtual tokens are keys and values in each layer: there is no prompt that another's could be compared with. */
+export const layerLength: Field = {
+  kind: "integer",
+  default: 100,
+  min: 1,
+  max: 4096,
+  about: "keys and values added to each layer, P",
 };

@@ -9,7 +9,7 @@ import { hostRandom, linear, uniformValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method, Parameters } from "./contract.ts";
 import { normalTensor } from "./initialisers.ts";
-import { defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, layerLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { splitSlots } from "./prefix-tuning.ts";
 import { expectTensors, shapeProblems } from "./tensors.ts";
@@ -25,7 +25,7 @@ export type PTuningV2Options = {
 };
 
 const fields: Fields<PTuningV2Options> = {
-  numVirtualTokens: { ...promptLength, default: 20 } as typeof promptLength,
+  numVirtualTokens: { ...layerLength, default: 20 } as typeof layerLength,
   stacks: {
     kind: "list",
     default: ["encoder", "decoder"],

@@ -11,7 +11,7 @@ import { hostRandom, linear, uniformValues } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Method, Parameters } from "./contract.ts";
 import { normalTensor } from "./initialisers.ts";
-import { defaultsOf, type Fields, promptLength } from "./options.ts";
+import { defaultsOf, type Fields, layerLength } from "./options.ts";
 import { ownConfig, ownOptions, required } from "./own-config.ts";
 import { configInteger, expectType, peftConfig } from "./peft-config.ts";
 import { expectTensors, shapeProblems } from "./tensors.ts";
@@ -26,7 +26,7 @@ export type PrefixTuningOptions = {
 };
 
 const fields: Fields<PrefixTuningOptions> = {
-  numVirtualTokens: promptLength,
+  numVirtualTokens: layerLength,
   stack: { kind: "choice", default: "decoder", values: ["decoder", "encoder"], about: "decoder: as PEFT has it" },
   projection: { kind: "boolean", default: false, about: "reparameterise by an MLP" },
   projectionSize: { kind: "integer", default: 512, min: 1, max: 16_384, about: "width of that MLP" },

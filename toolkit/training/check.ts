@@ -104,12 +104,16 @@ function needProblems(method: AnyMethod, options: Record<string, unknown>, confi
   return problems;
 }
 
+/** Whether its virtual tokens stand before the input, as one prompt. */
+const hasPrompt = ({ fields }: AnyMethod): boolean =>
+  Object.values<Field>(fields).some((field) => field.is === "prompt length");
+
 /** Whether teachers can be trained that the method's prompt can be compared with. */
 function teacherProblems(method: AnyMethod, options: Record<string, unknown>, distillation: unknown): string[] {
   if (!isRecord(distillation) || !(Number(distillation.weight) > 0)) return [];
   const length = "numVirtualTokens";
   const problems: string[] = [];
-  if (!(length in method.fields)) {
+  if (!hasPrompt(method)) {
     problems.push(
       `distillation.weight: expected 0, got ${shown(distillation.weight)}: ${method.name} has no prompt of one length (option ${length}) that a teacher's could be compared with`,
     );
@@ -117,10 +121,10 @@ function teacherProblems(method: AnyMethod, options: Record<string, unknown>, di
   }
   const teacher = methodOf({ method: distillation.teacherMethod });
   if (teacher === null) return problems;
-  if (!(length in teacher.method.fields) || teacher.method.needsSources === true) {
+  if (!hasPrompt(teacher.method) || teacher.method.needsSources === true) {
     const fit = methodNames.filter((name) => {
       const candidate = findMethod(name);
-      return length in candidate.fields && candidate.needsSources !== true;
+      return hasPrompt(candidate) && candidate.needsSources !== true;
     });
     problems.push(
       `distillation.teacherMethod: expected a method with a prompt of one length that starts from nothing (${fit.join(", ")}), got ${shown(distillation.teacherMethod)}`,

@@ -255,6 +255,10 @@ describe("Options of a method", () => {
   test("a source stage asks for teachers that its prompt can be compared with", async () => {
     const source = { ...base("x"), stage: "source", method: "mpt" };
     expect(await problemsOf(checkRun(source))).toEqual([]);
+    // Its virtual tokens are keys and values in the layers: no prompt to copy.
+    expect(
+      (await problemsOf(checkRun({ ...source, distillation: { teacherMethod: "prefix-tuning" } }))).join(),
+    ).toMatch(/^distillation\.teacherMethod: expected a method with a prompt .*got "prefix-tuning"$/);
     expect(await problemsOf(checkRun({ ...source, distillation: { teacherMethod: "lora" } }))).toEqual([
       expect.stringMatching(
         /^distillation\.teacherMethod: expected a method with a prompt of one length that starts from nothing \(mpt, .*\), got "lora"$/,
