@@ -2,7 +2,8 @@
 //
 //   command   bunsen sweep full             (needs the hub's GLUE files: BUNSEN_HUB or the network)
 //   expected  no published number: a T5 of this size is far below any. What is looked at is the order of the methods.
-//   time      `bunsen sweep full --plan --step-ms N` says it for a measured step; after the quick study, `--plan` alone
+//   time      about 3.1 hours on two cores by the quick study's steps, pretraining not counted; `--plan --step-ms N` says
+//             it for a measured step, and `--plan` alone after the quick study
 //
 // Backbone, sources, targets, rates and lengths are the quick study's; what is more: every method of the methods table,
 // MPT*, and k = 4, 16, 32 beside the full training split. All methods have the same steps for a task: MPT* trains both

@@ -2,8 +2,8 @@
 //
 //   command   bunsen sweep quick            (needs the hub's GLUE files: BUNSEN_HUB or the network)
 //   expected  no published number: a T5 of this size is far below any. What is looked at is the order of the methods.
-//   time      100 minutes of processor time with the native engine, made for about an hour of two quiet cores (seen: 84
-//             minutes on busy ones); it goes on where it was broken off
+//   time      60 minutes on two cores that others used at a lower priority, 99 minutes of processor time, from nothing;
+//             on quiet ones about 50 are expected (LOG.md). It goes on where it was broken off
 //
 // Backbone: a T5 v1.0 of 1.8 M parameters, pretrained here by span corruption and prefix language modelling on the
 // training splits of the five GLUE sets named below, nothing task-specific. Sources SST-2, CoLA, MRPC; targets RTE,
