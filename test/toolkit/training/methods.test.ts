@@ -63,7 +63,7 @@ const small: Readonly<Record<string, Record<string, unknown>>> = {
   "p-tuning": { numVirtualTokens: 4 },
   "p-tuning-v2": { numVirtualTokens: 4 },
   "prefix-tuning": { numVirtualTokens: 4 },
-  dept: { numVirtualTokens: 4 },
+  dept: { numVirtualTokens: 4, rank: 4 },
   bmtpt: { numVirtualTokens: 4 },
   "adapter-drop": { firstLayer: 0 },
   compacter: { reduction: 2 },
