@@ -61,7 +61,7 @@ export function keepFreedMemory(): void {
     // What the compiler leaves at the end of its arenas (of 64 MiB at most) goes back; a step re-uses the rest.
     mallopt(trimThreshold, 16 * 2 ** 20);
     // Eight heaps for each core is the default, and what a compiling thread leaves in its own serves no other.
-    if (process.env.MALLOC_ARENA_MAX === undefined) mallopt(mostArenas, Math.max(2, availableParallelism()));
+    if (process.env.MALLOC_ARENA_MAX === undefined) mallopt(mostArenas, 2 * Math.max(2, availableParallelism()));
   } catch {
     // musl: its allocator has other habits.
   }
