@@ -282,7 +282,7 @@ export async function startKernel(options: KernelOptions): Promise<Kernel> {
     publisher.status(header, "idle");
     firstReply.resolve();
     if (!ending) language.startSoon();
-    if (!hasRun) warmUpSoon();
+    warmUpSoon();
     for (const each of notRun) abort(each);
     // Front ends show the state that came last: while a cell computes they shall go on showing busy.
     if (row.order === "at once") {

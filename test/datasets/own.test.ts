@@ -3,41 +3,14 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
-import {
-  addDataset,
-  classification,
-  type Dataset,
-  datasetNames,
-  digits,
-  findDataset,
-  int64,
-  schemaOf,
-  utf8,
-} from "#datasets/index.ts";
+import { addDataset, type Dataset, datasetNames, findDataset } from "#datasets/index.ts";
 import { loadDataset } from "#toolkit/batches/index.ts";
+import { tickets as ticketsIn } from "./tickets.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "bunsen-own-"));
 afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
-const tickets = (name: string): Dataset => ({
-  name,
-  task: "tickets",
-  title: "Support tickets",
-  source: { repo: "me/tickets", config: null, folder, files: { train: "train.jsonl", validation: "validation.jsonl" } },
-  licence: "ours",
-  homepage: "https://example.org",
-  citation: "none",
-  schema: schemaOf({ text: utf8, label: int64 }),
-  splitRule: { kind: "small" },
-  rows: {},
-  labels: digits(2),
-  labelNames: ["calm", "urgent"],
-  maxInputLength: 64,
-  maxTargetLength: 3,
-  metrics: ["accuracy"],
-  reported: "accuracy",
-  render: classification({ name, task: "tickets", fields: [["text:", "text"]], labels: 2 }),
-});
+const tickets = (name: string): Dataset => ticketsIn(name, folder);
 
 describe("A dataset of one's own", () => {
   test("is found by its name, may be added again, and its rows come from its folder by its split rule", async () => {

@@ -4,7 +4,7 @@ import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symli
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { addDataset, classification, digits, int64, schemaOf, utf8 } from "#datasets/index.ts";
+import { addDataset } from "#datasets/index.ts";
 import { main } from "#toolkit/main.ts";
 import { methodNames, methods, resolveMethod } from "#toolkit/methods/methods.ts";
 import type { Field } from "#toolkit/methods/options.ts";
@@ -15,6 +15,7 @@ import { checkRun, resolveRun } from "#toolkit/training/check.ts";
 import { ConfigError, type RunConfigInput } from "#toolkit/training/config.ts";
 import { train } from "#toolkit/training/loop.ts";
 import { openSafetensors, WriteError, writeJson, writeSafetensors } from "#toolkit/weights/index.ts";
+import { tickets } from "../../datasets/tickets.ts";
 import { tinyT5 } from "./tiny-config.ts";
 
 const mini = join(import.meta.dirname, "../../../datasets/mini/backbone");
@@ -81,29 +82,7 @@ beforeAll(async () => {
   mkdirSync(at("tickets"));
   const rows = Array.from({ length: 6 }, (_, i) => JSON.stringify({ text: `ticket ${i}`, label: i % 3 }));
   for (const split of ["train", "validation"]) writeFileSync(join(at("tickets"), `${split}.jsonl`), rows.join("\n"));
-  addDataset({
-    name: "tickets-checked",
-    task: "tickets",
-    title: "Support tickets",
-    source: {
-      repo: "me/tickets",
-      config: null,
-      folder: at("tickets"),
-      files: { train: "train.jsonl", validation: "validation.jsonl" },
-    },
-    licence: "ours",
-    homepage: "https://example.org",
-    citation: "none",
-    schema: schemaOf({ text: utf8, label: int64 }),
-    splitRule: { kind: "small" },
-    rows: {},
-    labels: digits(2),
-    maxInputLength: 64,
-    maxTargetLength: 3,
-    metrics: ["accuracy"],
-    reported: "accuracy",
-    render: classification({ name: "tickets-checked", task: "tickets", fields: [["text:", "text"]], labels: 2 }),
-  });
+  addDataset(tickets("tickets-checked", at("tickets")));
 });
 afterAll(() => {
   if (cache === undefined) delete process.env.BUNSEN_CACHE;

@@ -4,7 +4,7 @@ import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writ
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { addDataset, classification, digits, int64, schemaOf, utf8 } from "#datasets/index.ts";
+import { addDataset } from "#datasets/index.ts";
 import { main } from "#toolkit/main.ts";
 import { randomT5, saveT5, type T5Config } from "#toolkit/models/t5/index.ts";
 import { useEngine } from "#toolkit/tensor/index.ts";
@@ -16,6 +16,7 @@ import { estimate } from "#toolkit/training/estimate.ts";
 import { train } from "#toolkit/training/loop.ts";
 import { readResult } from "#toolkit/training/result.ts";
 import { logRows, readRunLog } from "#toolkit/training/run-log.ts";
+import { tickets } from "../../datasets/tickets.ts";
 import { tinyT5 } from "./tiny-config.ts";
 
 const backbone = join(import.meta.dirname, "../../../datasets/mini/backbone");
@@ -250,29 +251,7 @@ describe("What does not fit", () => {
     mkdirSync(folder);
     const rows = Array.from({ length: 8 }, (_, i) => JSON.stringify({ text: `ticket ${i}`, label: i % 3 }));
     for (const split of ["train", "validation"]) writeFileSync(join(folder, `${split}.jsonl`), rows.join("\n"));
-    addDataset({
-      name: "tickets-of-three",
-      task: "tickets",
-      title: "Support tickets",
-      source: {
-        repo: "me/tickets",
-        config: null,
-        folder,
-        files: { train: "train.jsonl", validation: "validation.jsonl" },
-      },
-      licence: "ours",
-      homepage: "https://example.org",
-      citation: "none",
-      schema: schemaOf({ text: utf8, label: int64 }),
-      splitRule: { kind: "small" },
-      rows: {},
-      labels: digits(2),
-      maxInputLength: 64,
-      maxTargetLength: 3,
-      metrics: ["accuracy"],
-      reported: "accuracy",
-      render: classification({ name: "tickets-of-three", task: "tickets", fields: [["text:", "text"]], labels: 2 }),
-    });
+    addDataset(tickets("tickets-of-three", folder));
     const config = { ...base("labels"), tasks: ["tickets-of-three"], shots: null };
     await expect(collect(config as RunConfigInput)).rejects.toThrow(/label.*a label from 0 to 1.*2/s);
   });

@@ -1,7 +1,8 @@
 // The smallest T5 v1.0 that the tests of training use: one layer a side, width 8. No weights, no vocabulary.
-import type { T5Config } from "#toolkit/models/t5/index.ts";
+import { type T5Config, t5v10 } from "#toolkit/models/t5/index.ts";
 
 export const tinyT5: Omit<T5Config, "vocabSize"> = {
+  ...t5v10,
   hiddenSize: 8,
   headSize: 4,
   numHeads: 2,
@@ -11,11 +12,4 @@ export const tinyT5: Omit<T5Config, "vocabSize"> = {
   relativeAttentionNumBuckets: 8,
   relativeAttentionMaxDistance: 32,
   dropoutRate: 0,
-  layerNormEpsilon: 1e-6,
-  gated: false,
-  activation: "relu",
-  scaleDecoderOutputs: true,
-  padTokenId: 0,
-  eosTokenId: 1,
-  decoderStartTokenId: 0,
 };

@@ -14,7 +14,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { findDataset } from "#datasets/index.ts";
-import { randomT5, saveT5, type T5Config } from "#toolkit/models/t5/index.ts";
+import { randomT5, saveT5, type T5Config, t5v10 } from "#toolkit/models/t5/index.ts";
 import { useEngine } from "#toolkit/tensor/index.ts";
 import { answer } from "#toolkit/training/answer.ts";
 import { listCheckpoints } from "#toolkit/training/checkpoint.ts";
@@ -38,6 +38,7 @@ beforeAll(async () => {
   const vocabSize = (JSON.parse(readFileSync(join(backbone, "config.json"), "utf8")) as { vocab_size: number })
     .vocab_size;
   tiny = {
+    ...t5v10,
     vocabSize,
     hiddenSize: 16,
     headSize: 8,
@@ -47,14 +48,6 @@ beforeAll(async () => {
     numDecoderLayers: 1,
     relativeAttentionNumBuckets: 8,
     relativeAttentionMaxDistance: 32,
-    dropoutRate: 0.1,
-    layerNormEpsilon: 1e-6,
-    gated: false,
-    activation: "relu",
-    scaleDecoderOutputs: true,
-    padTokenId: 0,
-    eosTokenId: 1,
-    decoderStartTokenId: 0,
   };
   const made = randomT5(tiny, { seed: 3, tied: true });
   await saveT5(made, model);
