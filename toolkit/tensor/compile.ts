@@ -20,8 +20,8 @@ export interface Executable {
 export interface Device {
   /** Whether a tensor rests on the device as bf16. */
   isNarrow(tensor: tf.Tensor): boolean;
-  /** Whether it is a processor, which computes products with several batch dimensions in f32 only. */
-  readonly wideBatches: boolean;
+  /** Whether its compiler computes products in bf16 only where they have at most one batch dimension. */
+  readonly mergedBatches: boolean;
   /** Whether long sums are to be written as sums of windows, since its compiler does not do so itself. */
   readonly windowedSums?: boolean;
   /** `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call. */
@@ -53,7 +53,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       name,
       precision: options.precision ?? "f32",
       isNarrow: (tensor) => device.isNarrow(tensor),
-      wideBatches: device.wideBatches,
+      mergedBatches: device.mergedBatches,
       windowedSums: device.windowedSums ?? false,
     });
     const constants = new Map<Source, tf.Tensor>();

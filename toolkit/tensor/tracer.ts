@@ -165,7 +165,7 @@ export interface TraceOptions {
   /** Whether a tensor rests on the device as bf16. */
   readonly isNarrow: (tensor: tf.Tensor) => boolean;
   /** See `BuilderOptions`. */
-  readonly wideBatches?: boolean;
+  readonly mergedBatches?: boolean;
   readonly windowedSums?: boolean;
 }
 
@@ -186,7 +186,7 @@ export function trace<Args extends readonly TensorTree[], Out extends TensorTree
   const engine = tf.engine();
   const previous = tf.getBackend();
   const builder = new Builder(options.precision, {
-    wideBatches: options.wideBatches ?? false,
+    mergedBatches: options.mergedBatches ?? false,
     windowedSums: options.windowedSums ?? false,
   });
   const current: Recording = {

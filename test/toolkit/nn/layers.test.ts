@@ -17,6 +17,7 @@ import {
   mergeHeads,
   normalValues,
   quickGelu,
+  relu,
   rmsNorm,
   sampleWithout,
   silu,
@@ -72,6 +73,15 @@ describe("layers", () => {
     expect(y[1]).toBeCloseTo(8 / Math.sqrt(12.5), 6);
   });
 
+  test("relu and its gradient are tfjs's own", () => {
+    const x = tf.tensor1d([-2, -0.5, 0, 0.5, 3]);
+    expect(relu(x).dataSync()).toEqual(tf.relu(x).dataSync());
+    const gradient = (f: (x: tf.Tensor) => tf.Tensor): ArrayLike<number> =>
+      tf
+        .grad((v: tf.Tensor) => tf.sum(tf.square(f(v))))(x)
+        .dataSync();
+    expect(gradient(relu)).toEqual(gradient(tf.relu));
+  });
   test("gelu and quickGelu are x times the normal distribution, and x times a sigmoid near it", () => {
     const points = [-3, -1, -0.2, 0, 0.5, 1, 2.5];
     // Φ at these points, from tables.

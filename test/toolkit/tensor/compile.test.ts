@@ -103,15 +103,53 @@ describe("tracing", () => {
     );
     expect(backward.program.text.match(/dot_general/g)).toHaveLength(1);
   });
-  it("keeps products with several batch dimensions wide where the device would widen them again", () => {
-    const product = (wideBatches: boolean, batch: number[]): string => {
-      const [x, y] = [tf.zeros([...batch, 2, 3]), tf.zeros([...batch, 3, 4])];
-      const multiply = (a: tf.Tensor, b: tf.Tensor): tf.Tensor[] => [tf.matMul(a, b)];
-      return trace(multiply, [x, y], { ...options, precision: "bf16", wideBatches }).program.text;
+  describe("products with several batch dimensions in bf16, where the device would widen them", () => {
+    const operands = (): [tf.Tensor, tf.Tensor] => [
+      tf.randomNormal([3, 2, 16, 8], 0, 1, "float32", 1),
+      tf.randomNormal([3, 2, 16, 4], 0, 1, "float32", 2),
+    ];
+    const product = (a: tf.Tensor, b: tf.Tensor): tf.Tensor[] => [tf.matMul(a, b, true, false)];
+    const text = (precision: "f32" | "bf16", mergedBatches: boolean): string =>
+      trace(product, operands(), { ...options, precision, mergedBatches }).program.text;
+
+    it("have one, and turn the smaller operand instead of contracting the first one's rows", () => {
+      expect(text("bf16", true)).toMatch(
+        /batching_dims = \[0\] x \[0\], contracting_dims = \[2\] x \[1\] : \(tensor<6x4x16xbf16>, tensor<6x16x8xbf16>\)/,
+      );
+    });
+    it("stay as they are elsewhere and in f32", () => {
+      const plain = "batching_dims = [0,1] x [0,1], contracting_dims = [2] x [2]";
+      expect(text("bf16", false)).toContain(plain);
+      expect(text("f32", true)).toContain(plain);
+    });
+    it.skipIf(!hasNative)("are the same products", async () => {
+      const [x, y] = operands();
+      const compiled = compile(product, { precision: "bf16" });
+      const [value] = await compiled(x, y);
+      const expected = tf.matMul(x, y, true, false);
+      expect(value!.shape).toEqual([3, 2, 8, 4]);
+      const off = tf.max(tf.abs(tf.sub(value!, expected))).dataSync()[0]!;
+      expect(off).toBeLessThan(2e-2 * tf.max(tf.abs(expected)).dataSync()[0]!);
+      compiled.dispose();
+    });
+  });
+  it("keeps what products read as bf16 alone in bf16, where its maker says so", async () => {
+    const exp = (x: tf.Tensor): tf.Tensor[] => {
+      const value: tf.Tensor = tf.engine().runKernel("Exp", { x }, { operand: true });
+      return [tf.add(value, 0), tf.matMul(value, value)];
     };
-    expect(product(true, [5, 6])).not.toContain("bf16");
-    expect(product(false, [5, 6])).toContain("bf16");
-    expect(product(true, [5])).toContain("bf16");
+    const x = tf.tensor2d([0.1, 0.2, 0.3, 0.4], [2, 2]);
+    expect(trace(exp, [x], options).program.text).not.toContain("bf16");
+    const { text } = trace(exp, [x], { ...options, precision: "bf16" }).program;
+    // Narrowed once; the other user reads the same bits.
+    expect(text.match(/convert .*-> tensor<2x2xbf16>/g)).toHaveLength(1);
+    expect(text).toContain("bitcast_convert");
+    if (!hasNative) return;
+    const compiled = compile(exp, { precision: "bf16" });
+    const [sum] = await compiled(x);
+    // The 16 high bits of e^x, rounded to nearest.
+    expect(Array.from(sum!.dataSync())).toEqual([1.1015625, 1.21875, 1.3515625, 1.4921875]);
+    compiled.dispose();
   });
   it("writes a sum of many numbers as sums of windows, where the device's compiler does not", () => {
     const total = (shape: number[], windowedSums: boolean): string =>

@@ -1,7 +1,7 @@
 // The two stacks of T5, as functions of tensors: every place where a method may change something is a port. Used
 // whole in training (model.ts) and piece by piece in generation (generate/). No values are read, all shapes are static.
 import type { Ports, PrefixKeyValue } from "#toolkit/models/contract.ts";
-import { attend, geluNew, linear, mergeHeads, rmsNorm, splitHeads } from "#toolkit/nn/index.ts";
+import { attend, geluNew, linear, mergeHeads, relu, rmsNorm, splitHeads } from "#toolkit/nn/index.ts";
 import { type Key, random, tf } from "#toolkit/tensor/index.ts";
 import type { T5Config } from "./config.ts";
 import { attendStates, type StatesSource } from "./cross.ts";
@@ -88,7 +88,7 @@ export function feedForward(pass: Pass, site: string, x: tf.Tensor): tf.Tensor {
   const dense = `${site}.DenseReluDense`;
   const inner = pass.config.gated
     ? tf.mul(geluNew(pass.linear(`${dense}.wi_0`, x)), pass.linear(`${dense}.wi_1`, x))
-    : tf.relu(pass.linear(`${dense}.wi`, x));
+    : relu(pass.linear(`${dense}.wi`, x));
   return pass.linear(`${dense}.wo`, pass.dropout(inner));
 }
 

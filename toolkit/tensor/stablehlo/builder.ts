@@ -3,7 +3,7 @@
 // use it are in kernels/. Spec: openxla.org/stablehlo/spec.
 import type { Precision } from "../contract.ts";
 
-export type Element = "f32" | "bf16" | "i32" | "ui32" | "i1";
+export type Element = "f32" | "bf16" | "i32" | "ui32" | "ui16" | "i1";
 
 /** An SSA value. `narrow` is the same value as bf16, where it was stored so: dots and gathers read that instead. */
 export interface Value {
@@ -87,11 +87,8 @@ interface Row {
 }
 
 export interface BuilderOptions {
-  /**
-   * Products with two or more batch dimensions stay f32 under `bf16`: XLA widens those on a CPU, so that narrowing them
-   * would only round, and keep each value of an attention twice.
-   */
-  readonly wideBatches?: boolean;
+  /** Products with two or more batch dimensions get one of them under `bf16`: XLA on a CPU widens all others to f32. */
+  readonly mergedBatches?: boolean;
   /** Sums of many numbers are written as sums of windows, for engines whose compiler is told not to (xlaFlags). */
   readonly windowedSums?: boolean;
   /** Keeps the names of a region's builder apart from those around it. */
@@ -100,7 +97,8 @@ export interface BuilderOptions {
 
 export class Builder {
   readonly precision: Precision;
-  readonly #wideBatches: boolean;
+  /** Whether products of several batch dimensions are written with one, see `BuilderOptions`. */
+  readonly mergesBatches: boolean;
   readonly #windowedSums: boolean;
   readonly #prefix: string;
   readonly #groups = new Map<string, Group>();
@@ -117,7 +115,7 @@ export class Builder {
 
   constructor(precision: Precision = "f32", options: BuilderOptions = {}) {
     this.precision = precision;
-    this.#wideBatches = options.wideBatches ?? false;
+    this.mergesBatches = precision === "bf16" && (options.mergedBatches ?? false);
     this.#windowedSums = options.windowedSums ?? false;
     this.#prefix = options.prefix ?? "%";
   }
@@ -298,7 +296,7 @@ export class Builder {
     row: (b: Builder, index: Value, inputs: readonly Value[]) => Value,
   ): Value {
     const b = new Builder(this.precision, {
-      wideBatches: this.#wideBatches,
+      mergedBatches: this.mergesBatches,
       windowedSums: this.#windowedSums,
       prefix: `%loop${this.#next++}_`,
     });
@@ -538,6 +536,18 @@ export class Builder {
     );
   }
 
+  /**
+   * Under `bf16`, a value that a product will read, kept as bf16 alone: all other users, the backward pass among them,
+   * read the rounded number. It is widened by its bits: XLA takes a conversion to bf16 and back for nothing, and would
+   * keep both.
+   */
+  operand(x: Value): Value {
+    if (this.precision !== "bf16" || x.element !== "f32" || x.narrow) return x;
+    const narrow = this.convert(x, "bf16");
+    const bits = this.convert(this.bitcast(narrow, "ui16"), "ui32");
+    return { ...this.bitcast(this.with("shift_left", bits, 16), "f32"), narrow };
+  }
+
   unary(op: string, x: Value): Value {
     return this.emit(`stablehlo.${op} ${x.name} : ${typeText(x)}`, [x], x.shape, x.element);
   }
@@ -645,7 +655,18 @@ export class Builder {
   ): Value {
     const [batchA, batchB] = options.batch ?? [[], []];
     const [contractA, contractB] = options.contract;
-    const narrow = this.precision === "bf16" && a.element !== "i32" && !(this.#wideBatches && batchA.length > 1);
+    if (this.mergesBatches && batchA.length > 1 && leads(batchA) && leads(batchB)) {
+      const rank = batchA.length;
+      const merge = (value: Value): Value =>
+        this.reshape(value, [sizeOf(value.shape.slice(0, rank)), ...value.shape.slice(rank)]);
+      const [left, right] = options.contract.map((side) => side.map((index) => index - rank + 1)) as [
+        number[],
+        number[],
+      ];
+      const merged = this.dot(merge(a), merge(b), { batch: [[0], [0]], contract: [left, right] });
+      return this.reshape(merged, [...a.shape.slice(0, rank), ...merged.shape.slice(1)]);
+    }
+    const narrow = this.precision === "bf16" && a.element !== "i32";
     const [left, right] = narrow ? [this.convert(a, "bf16"), this.convert(b, "bf16")] : [a, b];
     const free = (value: Value, batch: readonly number[], contract: readonly number[]): number[] =>
       value.shape.filter((_, index) => !batch.includes(index) && !contract.includes(index));
@@ -720,6 +741,9 @@ function aliasesOf(
   }
   return aliases;
 }
+
+/** Whether dimensions are 0, 1, 2, …, those in front. */
+const leads = (dimensions: readonly number[]): boolean => dimensions.every((dimension, index) => dimension === index);
 
 /** NumPy's broadcast of two shapes. @throws RangeError when they do not match. */
 export function broadcastShape(a: readonly number[], b: readonly number[]): number[] {

@@ -52,7 +52,7 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
   };
   const device = {
     isNarrow,
-    wideBatches: !gpu,
+    mergedBatches: !gpu,
     windowedSums: !gpu,
     prepare: async (program: Parameters<typeof prepareXla>[2], name: string) =>
       prepareXla(

@@ -17,6 +17,7 @@ const typeNumbers: Readonly<Record<Element, number>> = {
   bf16: types.bfloat16,
   i32: types.int32,
   ui32: types.int32,
+  ui16: types.int32,
   i1: types.bool,
 };
 

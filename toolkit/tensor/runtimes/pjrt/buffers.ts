@@ -16,9 +16,10 @@ const typeNumbers: Readonly<Record<Element, number>> = {
   bf16: bufferTypes.bf16,
   i32: bufferTypes.s32,
   ui32: bufferTypes.s32,
+  ui16: bufferTypes.s32,
   i1: bufferTypes.pred,
 };
-export const elementBytes: Readonly<Record<Element, number>> = { f32: 4, bf16: 2, i32: 4, ui32: 4, i1: 1 };
+export const elementBytes: Readonly<Record<Element, number>> = { f32: 4, bf16: 2, i32: 4, ui32: 4, ui16: 2, i1: 1 };
 
 /** Buffers and executables that are alive, for tests and `bunsen engines`. */
 export const live = { buffers: 0, executables: 0 };

@@ -36,7 +36,7 @@ export async function startPjrt(discovery: PluginDiscovery): Promise<Runtime> {
   };
   const device = {
     isNarrow: (tensor: tf.Tensor) => backend.isNarrow(tensor.dataId),
-    wideBatches: client.platform === "cpu",
+    mergedBatches: client.platform === "cpu",
     async prepare(
       program: Parameters<typeof compileProgram>[1],
       name: string,

@@ -20,6 +20,14 @@ const of =
   (b, inputs) =>
     write(b, inputs.x!);
 
+/** A kernel whose caller may say that products read its result (`operand`), so that it is kept as they read it. */
+const operand =
+  (lower: Lowering): Lowering =>
+  (b, inputs, attributes) => {
+    const value = lower(b, inputs, attributes) as Value;
+    return attributes.operand === true ? b.operand(value) : value;
+  };
+
 const like = (b: Builder, value: Value, number: number): Value => b.splat(number, [], value.element);
 const isNegative = (b: Builder, value: Value): Value => b.compare("LT", value, like(b, value, 0));
 const relu = (b: Builder, value: Value): Value => b.with("maximum", value, 0);
@@ -143,7 +151,7 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
   Ceil: x("ceil"),
   Floor: x("floor"),
   Round: of((b, value) => (value.element === "i32" ? value : b.unary("round_nearest_even", value))),
-  Exp: x("exponential"),
+  Exp: operand(x("exponential")),
   Expm1: x("exponential_minus_one"),
   Log: x("log"),
   Log1p: x("log_plus_one"),
@@ -205,7 +213,7 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
   IsInf: of((b, value) => b.compare("EQ", absolute(b, value), like(b, value, Number.POSITIVE_INFINITY))),
   IsFinite: of((b, value) => b.compare("LT", absolute(b, value), like(b, value, Number.POSITIVE_INFINITY))),
 
-  Relu: of(relu),
+  Relu: operand(of(relu)),
   Relu6: of((b, value) => b.with("minimum", relu(b, value), 6)),
   // A share of an integer is none.
   LeakyRelu: (b, inputs, attributes) => {
