@@ -32,8 +32,10 @@ export interface Task {
   readonly isMain: boolean;
   /** When it was given, on the clock of `performance.now()`. */
   readonly begin: number;
-  /** Its end, while the marks of both native streams are awaited. */
+  /** Its end, while what both native streams still hold is awaited. */
   frame: Extract<Frame, { type: "result" | "comm_done" }> | null;
+  /** The native streams that may still hold something of it. */
+  readonly undelivered: Set<StreamName>;
   readonly settle: (result: CellResult) => void;
 }
 
@@ -56,10 +58,8 @@ class ChildEvaluator implements Evaluator, LifeListener {
   #notice: string | null = null;
   #isRestarting = false;
   #latestCell = "";
-  readonly #native: Record<StreamName, { text: string; mark: number }> = {
-    stdout: { text: "", mark: 0 },
-    stderr: { text: "", mark: 0 },
-  };
+  /** Native text that is held back. */
+  readonly #native: Record<StreamName, string> = { stdout: "", stderr: "" };
 
   constructor(options: EvaluatorOptions) {
     this.#options = options;
@@ -97,8 +97,9 @@ class ChildEvaluator implements Evaluator, LifeListener {
       case "result":
       case "comm_done": {
         const task = this.#tasks.get(frame.sequence);
-        if (task !== undefined) task.frame = frame;
-        this.#settleReady();
+        if (task === undefined) return;
+        task.frame = frame;
+        this.#settleIfDelivered(task);
         return;
       }
       case "properties":
@@ -118,44 +119,41 @@ class ChildEvaluator implements Evaluator, LifeListener {
 
   onNative(life: Life, name: StreamName, text: string): void {
     if (life !== this.#life) return;
-    const stream = this.#native[name];
-    if (stream.text === "") setTimeout(() => this.#flushNative(), NATIVE_HOLD_MS);
-    stream.text += text;
-    if (stream.text.length >= NATIVE_HOLD_LENGTH) this.#flushNative();
+    if (this.#native[name] === "") setTimeout(() => this.#flushNative(), NATIVE_HOLD_MS);
+    this.#native[name] += text;
+    if (this.#native[name].length >= NATIVE_HOLD_LENGTH) this.#flushNative();
   }
 
   onMark(life: Life, name: StreamName, sequence: number): void {
     if (life !== this.#life) return;
     this.#flushNative();
-    this.#native[name].mark = Math.max(this.#native[name].mark, sequence);
-    this.#settleReady();
+    const task = this.#tasks.get(sequence);
+    if (task === undefined) return;
+    task.undelivered.delete(name);
+    this.#settleIfDelivered(task);
   }
 
   /** Native output goes to the cell that runs when it arrives (the main shell's, if there are several), else to the latest. */
   #flushNative(): void {
     for (const name of ["stdout", "stderr"] as const) {
-      const stream = this.#native[name];
-      if (stream.text === "") continue;
-      const { text } = stream;
-      stream.text = "";
+      const text = this.#native[name];
+      if (text === "") continue;
+      this.#native[name] = "";
       let cell = this.#latestCell;
       for (const task of this.#tasks.values()) if (task.isMain) cell = task.cell;
       this.#options.onOutput({ type: "stream", cell, name, text });
     }
   }
 
-  /** Ends the tasks whose result and marks have all come. */
-  #settleReady(): void {
-    const { stdout, stderr } = this.#native;
-    for (const [sequence, task] of this.#tasks) {
-      if (task.frame === null || stdout.mark < sequence || stderr.mark < sequence) continue;
-      this.#tasks.delete(sequence);
-      this.#interrupts.progress();
-      task.settle(resultOf(task.frame));
-    }
+  /** Ends a task whose result has come and everything that was written before it. */
+  #settleIfDelivered(task: Task): void {
+    if (task.frame === null || task.undelivered.size > 0) return;
+    this.#tasks.delete(task.sequence);
+    this.#interrupts.progress();
+    task.settle(resultOf(task.frame));
   }
 
-  #give(task: Omit<Task, "frame">, command: Command): void {
+  #give(task: Omit<Task, "frame" | "undelivered">, command: Command): void {
     if (this.#life?.over === true && !this.#isDisposed) {
       // It has just ended and is about to be started again.
       this.#waiting.push(() => this.#give(task, command));
@@ -166,7 +164,7 @@ class ChildEvaluator implements Evaluator, LifeListener {
       task.settle(failure(problem ?? "The evaluator has been stopped."));
       return;
     }
-    this.#tasks.set(task.sequence, { ...task, frame: null });
+    this.#tasks.set(task.sequence, { ...task, frame: null, undelivered: new Set(["stdout", "stderr"]) });
     this.#life.send(command);
   }
 
@@ -254,8 +252,6 @@ class ChildEvaluator implements Evaluator, LifeListener {
     this.#flushNative();
     this.#interrupts.clear();
     this.#blockingInputs.clear();
-    this.#native.stdout.mark = 0;
-    this.#native.stderr.mark = 0;
     for (const answer of this.#questions.values()) answer(null);
     this.#questions.clear();
     const tasks = [...this.#tasks.values()];

@@ -82,6 +82,20 @@ await Bun.$\`echo shell\`;
     expect(ran.stderr).toBe("native error\nchild error\n");
   });
 
+  test("take native writes before the cell ends, also where a later cell of a subshell has ended already", async () => {
+    await using harness = start();
+    const text = "x".repeat(60_000);
+    for (let round = 0; round < 20; round++) {
+      const main = harness.run(
+        `await new Promise((resolve) => { globalThis.go = resolve; }); require("node:fs").writeSync(${1 + (round % 2)}, "${text}");`,
+        { subshellId: null },
+      );
+      await harness.run("setTimeout(go, 1)", { subshellId: "sub" });
+      const { stdout, stderr } = await main;
+      expect((stdout + stderr).length).toBe(text.length);
+    }
+  });
+
   test("keep text that looks like the beginning of a mark, and text cut inside a character", async () => {
     const ran = await kernel.run(`const { writeSync } = require("node:fs");
 writeSync(1, "\\u001b]bunsen;no mark\\u0007 \\u001b[31mred\\u001b");
