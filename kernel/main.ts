@@ -87,10 +87,9 @@ async function run(args: readonly string[]): Promise<void> {
       return { language: createLanguage({ cwd, onLog }), describeProblems };
     },
     typeErrors: typeErrors(process.env.BUNSEN_TYPE_ERRORS),
-    // Asked for only: it makes the first cells faster by less than a millisecond, and costs 20 MB for good.
-    ...(process.env.BUNSEN_WARM_UP === "on"
-      ? { loadWarmUp: async () => (await import("./session/warm-up.ts")).startWarmUp }
-      : {}),
+    ...(process.env.BUNSEN_WARM_UP === "off"
+      ? {}
+      : { loadWarmUp: async () => (await import("./session/warm-up.ts")).startWarmUp }),
     async openHistory() {
       const { historyPath, openHistory } = await import("./session/history.ts");
       const file = historyPath(process.env);

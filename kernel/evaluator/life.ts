@@ -23,6 +23,19 @@ export interface LifeListener {
   onEnd(life: Life): void;
 }
 
+/**
+ * What cells find in `process.env`: all but what the kernelspec sets for the kernel's own process. The parsers' allocator would
+ * take huge pages, of which they use a tenth; the engine's own and what cells load do not ask it.
+ */
+export function evaluatorEnvironment(env: Readonly<Record<string, string | undefined>>): Record<string, string> {
+  const kept: Record<string, string> = { MIMALLOC_ALLOW_THP: "0" };
+  const kernelOnly = new Set(["BUNSEN_KERNEL_ONLY", ...(env.BUNSEN_KERNEL_ONLY ?? "").split(" ")]);
+  for (const [name, value] of Object.entries(env)) {
+    if (value !== undefined && !kernelOnly.has(name)) kept[name] = value;
+  }
+  return kept;
+}
+
 /** Why a process ended, in words. */
 function describeEnd(child: Subprocess): string {
   const signal = child.signalCode as NodeJS.Signals | null;
@@ -64,6 +77,7 @@ export class Life {
     // --no-orphans: it ends with the kernel, however that ends, and takes what cells have started with it.
     this.#child = Bun.spawn([process.execPath, "--no-install", "--no-orphans", CHILD, cwd, this.nonce], {
       cwd,
+      env: evaluatorEnvironment(process.env),
       stdio: ["ignore", "pipe", "pipe", "pipe", "pipe", "pipe"],
       onExit: () => void this.#onExit(),
     });

@@ -14,6 +14,7 @@ import {
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { afterAll, beforeEach, describe, expect, test } from "vitest";
+import { evaluatorEnvironment } from "#kernel/evaluator/life.ts";
 import { parseInstallArguments } from "#kernel/install/command.ts";
 import {
   findKernelspecs,
@@ -54,7 +55,7 @@ describe("the kernelspec", () => {
       language: "typescript",
       interrupt_mode: "message",
       kernel_protocol_version: "5.5",
-      env: { A: "1" },
+      env: { A: "1", BUN_JSC_useDFGJIT: "0", BUNSEN_KERNEL_ONLY: "BUN_JSC_useDFGJIT MIMALLOC_ALLOW_THP" },
     });
     expect(readdirSync(place).sort()).toEqual(["kernel.json", "logo-32x32.png", "logo-64x64.png", "logo-svg.svg"]);
     for (const size of [32, 64]) {
@@ -63,6 +64,24 @@ describe("the kernelspec", () => {
     }
     expect(missingFiles(spec)).toEqual([]);
     expect(missingFiles({ ...spec, argv: ["/nowhere/bun", ...spec.argv.slice(1)] })).toEqual(["/nowhere/bun"]);
+  });
+
+  test("what the user sets wins over what makes the kernel's process small, and reaches the cells", () => {
+    writeKernelspec(folder, { ...options, env: { BUN_JSC_useDFGJIT: "1", B: "2" } }, "1");
+    const { env } = read();
+    expect(env).toEqual({
+      BUN_JSC_useDFGJIT: "1",
+      B: "2",
+      MIMALLOC_ALLOW_THP: "0",
+      BUNSEN_KERNEL_ONLY: "MIMALLOC_ALLOW_THP",
+    });
+    expect(evaluatorEnvironment({ ...env, C: undefined })).toEqual({
+      BUN_JSC_useDFGJIT: "1",
+      B: "2",
+      MIMALLOC_ALLOW_THP: "0",
+    });
+    writeKernelspec(folder, options, "1");
+    expect(evaluatorEnvironment(read().env)).toEqual({ A: "1", MIMALLOC_ALLOW_THP: "0" });
   });
 
   test("installing again replaces it, and leaves nothing else behind", () => {
@@ -199,9 +218,9 @@ describe("the command line", () => {
     const spec = (): { env: Record<string, string> } =>
       JSON.parse(readFileSync(join(prefix, "share/jupyter/kernels/bunsen/kernel.json"), "utf8"));
     expect(run("install", "--prefix", prefix).status).toBe(0);
-    expect(spec().env).toEqual({ BUNSEN_PREFIX: prefix });
+    expect(spec().env).toMatchObject({ BUNSEN_PREFIX: prefix });
     expect(run("install", "--prefix", prefix, "--env", "BUNSEN_PREFIX=/other").status).toBe(0);
-    expect(spec().env).toEqual({ BUNSEN_PREFIX: "/other" });
+    expect(spec().env).toMatchObject({ BUNSEN_PREFIX: "/other" });
   });
 
   test("mistakes: one line, a status that is not 0, a stack only with --debug", () => {
