@@ -82,6 +82,7 @@ describe("layers", () => {
         .dataSync();
     expect(gradient(relu)).toEqual(gradient(tf.relu));
   });
+
   test("gelu and quickGelu are x times the normal distribution, and x times a sigmoid near it", () => {
     const points = [-3, -1, -0.2, 0, 0.5, 1, 2.5];
     // Φ at these points, from tables.
