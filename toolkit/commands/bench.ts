@@ -118,7 +118,9 @@ function weightsOf(shape: string, precision: Precision, dropout: number): T5Mode
   for (const [name, dimensions] of entries) {
     const size = sizeOf(dimensions);
     const values = whole.subarray(0, size);
-    const scale = name === "shared.weight" ? 1 : 2 * (dimensions[1] ?? 1) ** -0.5;
+    // T5 draws q smaller by √D, since its scores are not divided by it: with larger scores roundings to bf16 grow to the size of the result.
+    const fanIn = (dimensions[1] ?? 1) * (name.endsWith(".q.weight") ? config.headSize : 1);
+    const scale = name === "shared.weight" ? 1 : 2 * fanIn ** -0.5;
     for (let i = 0; i < size; i++) {
       state = (Math.imul(state, 1664525) + 1013904223) | 0;
       values[i] = dimensions.length === 1 ? 1 : (state / 2 ** 31) * scale;
