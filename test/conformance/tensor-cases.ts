@@ -453,6 +453,16 @@ const indexed: Case[] = [
     gradient: [0],
   },
   {
+    name: "unsortedSegmentSum with a place that is none",
+    inputs: [f([4, 1, 3], 1), ints([1, -1, 1, 2])],
+    run: (x, at) => tf.unsortedSegmentSum(x!, at as tf.Tensor1D, 3),
+  },
+  {
+    name: "unsortedSegmentSum of many parts",
+    inputs: [f([520, 64], 1), ints(Array.from({ length: 520 }, (_, i) => (i * 7) % 33))],
+    run: (x, at) => tf.unsortedSegmentSum(x!, at as tf.Tensor1D, 33),
+  },
+  {
     name: "oneHot",
     inputs: [ints([1, 0, 3, -1, 9])],
     run: (at) => [tf.oneHot(at!, 4), tf.oneHot(at!, 4, 0.9, 0.1, "float32")],

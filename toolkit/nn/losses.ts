@@ -1,7 +1,7 @@
 // Losses over teacher-forced logits and hidden states. Every one is a scalar mean, so that batches of different size
 // weigh alike; padding and ignored labels count nowhere. Not here: what a training step sums up (training/).
 import { tf } from "#toolkit/tensor/index.ts";
-import { rowMaximum } from "./layers.ts";
+import { positions, rowMaximum } from "./layers.ts";
 
 /** The label that no loss counts. */
 export const ignoredLabel = -100;
@@ -26,16 +26,17 @@ export function tokenLosses(logits: tf.Tensor, labels: tf.Tensor): { losses: tf.
   const flat = tf.reshape(logits, [-1, size]);
   const ids = tf.reshape(labels, [-1]);
   const weights = tf.cast(tf.greaterEqual(ids, tf.scalar(0, "int32")), "float32");
-  const targets = tf.mul(
-    tf.cast(tf.oneHot(tf.maximum(ids, tf.scalar(0, "int32")), size), "float32"),
-    tf.expandDims(weights, 1),
-  );
+  const own = tf.maximum(ids, tf.scalar(0, "int32"));
+  const targets = tf.mul(tf.cast(tf.oneHot(own, size), "float32"), tf.expandDims(weights, 1));
+  const count = flat.shape[0]!;
+  const places = tf.add(tf.mul(positions(count), tf.scalar(size, "int32")), own);
   const op = tf.customGrad((input, save) => {
     const x = input as tf.Tensor;
-    const shifted = tf.sub(x, rowMaximum(x));
-    const exponentials = tf.exp(shifted);
+    const largest = rowMaximum(x);
+    const exponentials = tf.exp(tf.sub(x, largest));
     const total = tf.sum(exponentials, -1, true);
-    const value = tf.sub(tf.mul(tf.log(tf.squeeze(total, [1])), weights), tf.sum(tf.mul(shifted, targets), -1));
+    const shifted = tf.sub(tf.gather(tf.reshape(x, [count * size]), places as tf.Tensor1D), tf.squeeze(largest, [1]));
+    const value = tf.mul(tf.sub(tf.log(tf.squeeze(total, [1])), shifted), weights);
     (save as tf.GradSaveFunc)([tf.div(exponentials, total), targets, weights]);
     return {
       value,

@@ -103,7 +103,7 @@ describe("tracing", () => {
     );
     expect(backward.program.text.match(/dot_general/g)).toHaveLength(1);
   });
-  describe("products with several batch dimensions in bf16, where the device would widen them", () => {
+  describe("products with several batch dimensions, where the device is slow with them", () => {
     const operands = (): [tf.Tensor, tf.Tensor] => [
       tf.randomNormal([3, 2, 16, 8], 0, 1, "float32", 1),
       tf.randomNormal([3, 2, 16, 4], 0, 1, "float32", 2),
@@ -112,24 +112,28 @@ describe("tracing", () => {
     const text = (precision: "f32" | "bf16", mergedBatches: boolean): string =>
       trace(product, operands(), { ...options, precision, mergedBatches }).program.text;
 
-    it("have one, and turn the smaller operand instead of contracting the first one's rows", () => {
+    it("have one, and in bf16 turn the smaller operand instead of contracting the first one's rows", () => {
       expect(text("bf16", true)).toMatch(
         /batching_dims = \[0\] x \[0\], contracting_dims = \[2\] x \[1\] : \(tensor<6x4x16xbf16>, tensor<6x16x8xbf16>\)/,
       );
     });
-    it("stay as they are elsewhere and in f32", () => {
-      const plain = "batching_dims = [0,1] x [0,1], contracting_dims = [2] x [2]";
-      expect(text("bf16", false)).toContain(plain);
-      expect(text("f32", true)).toContain(plain);
+    it("stay as they are elsewhere, and unturned in f32", () => {
+      expect(text("bf16", false)).toContain("batching_dims = [0,1] x [0,1], contracting_dims = [2] x [2]");
+      expect(text("f32", true)).toMatch(
+        /batching_dims = \[0\] x \[0\], contracting_dims = \[1\] x \[1\].* : \(tensor<6x16x8xf32>, tensor<6x16x4xf32>\)/,
+      );
     });
-    it.skipIf(!hasNative)("are the same products", async () => {
+    it.skipIf(!hasNative).each([
+      ["f32", 1e-6],
+      ["bf16", 2e-2],
+    ] as const)("are the same products in %s", async (precision, tolerance) => {
       const [x, y] = operands();
-      const compiled = compile(product, { precision: "bf16" });
+      const compiled = compile(product, { precision });
       const [value] = await compiled(x, y);
       const expected = tf.matMul(x, y, true, false);
       expect(value!.shape).toEqual([3, 2, 8, 4]);
       const off = tf.max(tf.abs(tf.sub(value!, expected))).dataSync()[0]!;
-      expect(off).toBeLessThan(2e-2 * tf.max(tf.abs(expected)).dataSync()[0]!);
+      expect(off).toBeLessThan(tolerance * tf.max(tf.abs(expected)).dataSync()[0]!);
       compiled.dispose();
     });
   });
@@ -157,6 +161,16 @@ describe("tracing", () => {
     expect(total([300, 300], true)).toMatch(/reduce_window.*window_dimensions = array<i64: 32,32>/s);
     expect(total([300, 300], false)).not.toContain("reduce_window");
     expect(total([4, 768], true)).not.toContain("reduce_window");
+  });
+  it("sums the segments of a few parts by looking at all, and scatters many", () => {
+    const sums = (parts: number): string =>
+      trace(
+        (x: tf.Tensor, at: tf.Tensor) => [tf.unsortedSegmentSum(x, at as tf.Tensor1D, 64)],
+        [tf.zeros([parts, 128]), tf.zeros([parts], "int32")],
+        options,
+      ).program.text;
+    expect(sums(128)).not.toContain("scatter");
+    expect(sums(129)).toContain("scatter");
   });
   it("narrows the operands of dots in bf16 and nothing else", () => {
     const { program } = trace((x: tf.Tensor) => [tf.exp(tf.matMul(x, x))], [tf.zeros([2, 2])], {

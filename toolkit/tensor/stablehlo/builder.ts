@@ -87,7 +87,7 @@ interface Row {
 }
 
 export interface BuilderOptions {
-  /** Products with two or more batch dimensions get one of them under `bf16`: XLA on a CPU widens all others to f32. */
+  /** Products with two or more batch dimensions are written with one: XLA on a CPU runs these sooner, and in bf16 at all. */
   readonly mergedBatches?: boolean;
   /** Sums of many numbers are written as sums of windows, for engines whose compiler is told not to (xlaFlags). */
   readonly windowedSums?: boolean;
@@ -115,7 +115,7 @@ export class Builder {
 
   constructor(precision: Precision = "f32", options: BuilderOptions = {}) {
     this.precision = precision;
-    this.mergesBatches = precision === "bf16" && (options.mergedBatches ?? false);
+    this.mergesBatches = options.mergedBatches ?? false;
     this.#windowedSums = options.windowedSums ?? false;
     this.#prefix = options.prefix ?? "%";
   }

@@ -35,6 +35,9 @@ function flatIndex(b: Builder, indices: Value, sizes: readonly number[]): Value 
   return flat;
 }
 
+/** Up to so many elements, segments times parts, a segment sum looks at all of them. */
+const fewParts = 2 ** 20;
+
 export const indexing: Readonly<Record<string, Lowering>> = {
   GatherV2: (b, inputs, attributes) => {
     const x = inputs.x!;
@@ -69,8 +72,18 @@ export const indexing: Readonly<Record<string, Lowering>> = {
   UnsortedSegmentSum: (b, { x, segmentIds }, attributes) => {
     const rest = x!.shape.slice(segmentIds!.shape.length);
     const count = sizeOf(segmentIds!.shape);
-    const rows = b.splat(0, [attributes.numSegments as number, ...rest], x!.element);
-    return b.scatterAdd(rows, b.reshape(b.convert(segmentIds!, "i32"), [count]), b.reshape(x!, [count, ...rest]));
+    const segments = attributes.numSegments as number;
+    const ids = b.reshape(b.convert(segmentIds!, "i32"), [count]);
+    const parts = b.reshape(x!, [count, ...rest]);
+    if (segments * sizeOf(parts.shape) > fewParts)
+      return b.scatterAdd(b.splat(0, [segments, ...rest], x!.element), ids, parts);
+    // A few rows of a few tasks: each segment sums the parts that are its own. One kernel instead of a scatter into
+    // zeros, and in an order that is the same on every device.
+    const shape = [segments, count, ...rest];
+    const isOwn = b.compare("EQ", b.broadcastInDim(ids, [segments, count], [1]), b.iota([segments, count], 0, "i32"));
+    const candidates = b.broadcastInDim(parts, shape, range(shape.length - 1, 1));
+    const own = b.select(b.broadcastInDim(isOwn, shape, [0, 1]), candidates, b.splat(0, [], x!.element));
+    return b.reduce("add", own, [1]);
   },
   OneHot: (b, { indices }, attributes) => {
     const { depth, onValue, offValue, dtype } = attributes as {
