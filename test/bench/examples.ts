@@ -28,15 +28,7 @@ import { saveAdapter } from "#toolkit/methods/adapter-files.ts";
 import { resolveMethod } from "#toolkit/methods/methods.ts";
 import { parseT5Config, randomT5, saveT5 } from "#toolkit/models/t5/index.ts";
 import { adamw, hostRandom } from "#toolkit/nn/index.ts";
-import {
-  type CompileStats,
-  disposeTree,
-  keepTree,
-  parseEngineChoice,
-  random,
-  tf,
-  useEngine,
-} from "#toolkit/tensor/index.ts";
+import { disposeTree, keepTree, parseEngineChoice, random, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { loadTokenizer } from "#toolkit/tokenizers/index.ts";
 import { resolveRun } from "#toolkit/training/check.ts";
 import { mixtureOf } from "#toolkit/training/data.ts";
@@ -258,9 +250,7 @@ async function measure() {
       }
     }
 
-    const compiled = [step.full, step.gradients, step.add, step.update].map(
-      (each) => (each as unknown as { readonly stats: CompileStats }).stats,
-    );
+    const compiled = Object.values(step.stats);
     const lengths = lengthsFrom(encoded.inputOffsets);
     const perSecond = (measured: readonly Measured[]): number =>
       rounded(batchSize / middle(measured.map(({ seconds }) => seconds)));

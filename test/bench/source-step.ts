@@ -16,7 +16,14 @@ import {
   tf,
   useEngine,
 } from "#toolkit/tensor/index.ts";
-import { createStep, type Step, type TeacherForcing, type TrainState, toTensors } from "#toolkit/training/step.ts";
+import {
+  createStep,
+  type Step,
+  type TeacherForcing,
+  type TrainState,
+  takeStep,
+  toTensors,
+} from "#toolkit/training/step.ts";
 
 const { values } = parseArgs({
   options: {
@@ -100,7 +107,7 @@ function side(name: string, teachers?: TeacherForcing): Side {
 
 async function once(one: Side): Promise<number> {
   const at = performance.now();
-  const out = await one.step.full(one.state, batch, key, one.rates);
+  const out = await takeStep(one.step, one.state, batch, key, one.rates);
   one.state = out.state;
   await out.numbers.loss!.data();
   const ms = performance.now() - at;

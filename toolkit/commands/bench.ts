@@ -1,12 +1,13 @@
 // `bunsen bench`: measures the engine and the training step on this machine, one JSON line each. The step is the very
 // one that `train` runs (training/step.ts), on random weights of a known shape. Peers are measured by their own scripts.
+import { readdirSync, statSync } from "node:fs";
+import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findMethod } from "#toolkit/methods/index.ts";
 import { parseT5Config, type T5Model, t5Model } from "#toolkit/models/t5/index.ts";
 import { t5Shapes } from "#toolkit/models/t5/weights.ts";
 import { adamw } from "#toolkit/nn/index.ts";
 import {
-  type CompileStats,
   currentEngine,
   disposeTree,
   type Precision,
@@ -18,7 +19,7 @@ import {
   treeLeaves,
   useEngine,
 } from "#toolkit/tensor/index.ts";
-import { createStep, type TrainState, toTensors } from "#toolkit/training/step.ts";
+import { createStep, type Step, type TrainState, takeStep, toTensors } from "#toolkit/training/step.ts";
 import { type Command, UsageError } from "./contract.ts";
 
 /** Shapes of the published T5 v1.0 checkpoints, in the hub's names, and one for runs of many steps. */
@@ -144,7 +145,10 @@ const rounded = (value: number, digits = 0): number => Number(value.toFixed(digi
 export interface PreparedStep {
   /** One step from the state that the last one left. The first call traces and compiles. */
   next(index: number): Promise<{ readonly loss: number }>;
-  readonly stats: CompileStats;
+  /** The same without the update: forward and backward. */
+  gradients(index: number): Promise<{ readonly loss: number }>;
+  /** Of the programs of the gradients and of the update. */
+  readonly stats: Step["stats"];
   readonly state: TrainState;
 }
 
@@ -180,22 +184,41 @@ export function prepareStep(settings: BenchSettings): PreparedStep {
     taskIds: new Int32Array(batch).fill(0),
   } as never);
   const rates = tf.fill([groups.length], 0.3);
+  const shares = tf.ones([3]);
   return {
     async next(index) {
       const key = random.key(index);
-      const next = await step.full(state, tensors, key, rates);
+      const next = await takeStep(step, state, tensors, key, rates);
       const loss = (await next.numbers.loss!.data())[0]!;
       state = next.state;
       disposeTree([next.numbers, key]);
       return { loss };
     },
+    async gradients(index) {
+      const key = random.key(index);
+      const out = await step.gradients(state.parameters, tensors, key, shares);
+      const loss = (await out.numbers.loss!.data())[0]!;
+      disposeTree([out.gradients, out.numbers, key]);
+      return { loss };
+    },
     get stats() {
-      return (step.full as unknown as { readonly stats: CompileStats }).stats;
+      return step.stats;
     },
     get state() {
       return state;
     },
   };
+}
+
+/**
+ * When the newest program was written to the engine's cache: it goes there after it was compiled and before it runs for
+ * the first time. Epoch milliseconds; null where none was written since.
+ */
+export function lastCompiled(programCache: string | undefined, since: number): number | null {
+  if (programCache === undefined) return null;
+  const times = readdirSync(programCache).map((name) => statSync(join(programCache, name)).mtimeMs);
+  const last = Math.max(0, ...times);
+  return last >= since ? last : null;
 }
 
 /** Of all bits of a tree's tensors. */
@@ -230,7 +253,8 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
   const times: number[] = [];
   const cpu: number[] = [];
   const memory: { rss: number; tensors: number }[] = [];
-  let firstCpu = 0;
+  let first = { ms: 0, cpu: 0 };
+  let compiledMs: number | null = null;
   let loss = Number.NaN;
   // The first call traces and compiles; it is not one of the steps.
   for (let index = 0; index <= steps; index++) {
@@ -238,18 +262,22 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     const startCpu = process.cpuUsage();
     ({ loss } = await step.next(index));
     const used = process.cpuUsage(startCpu);
-    const cpuMs = (used.user + used.system) / 1000;
+    const took = { ms: performance.now() - start, cpu: (used.user + used.system) / 1000 };
     if (index === 0) {
-      firstCpu = cpuMs;
+      first = took;
+      const began = performance.timeOrigin + start;
+      const compiled = lastCompiled(currentEngine().programCache, began);
+      compiledMs = compiled === null ? null : compiled - began - step.stats.gradients.traceMs;
       continue;
     }
-    times.push(performance.now() - start);
-    cpu.push(cpuMs);
+    times.push(took.ms);
+    cpu.push(took.cpu);
     memory.push({ rss: process.memoryUsage.rss() / 2 ** 20, tensors: tf.memory().numTensors });
   }
   const { stats } = step;
   const engine = currentEngine();
   const stepMs = median(times);
+  const compileMs = Math.max(0, first.ms - stats.gradients.traceMs - Math.min(...times));
   return {
     bench: "step",
     engine: engine.name,
@@ -268,14 +296,20 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     step_ms_min: rounded(Math.min(...times), 1),
     // Of all cores together: tells a slow step from a busy machine.
     cpu_ms_median: rounded(median(cpu), 1),
-    trace_ms: rounded(stats.traceMs, 1),
-    compile_ms: rounded(stats.compileMs, 1),
-    compile_cpu_ms: rounded(firstCpu - median(cpu), 1),
+    trace_ms: rounded(stats.gradients.traceMs, 1),
+    // What the first step took beyond tracing and a later step: the update is compiled beside the gradients' program.
+    compile_ms: rounded(compileMs, 1),
+    // Its two parts: the compiler's own work, and what the first run took beyond a later one (the products' kernels are
+    // set up, memory is touched for the first time).
+    ...(compiledMs === null
+      ? {}
+      : { xla_ms: rounded(compiledMs, 1), first_run_ms: rounded(Math.max(0, compileMs - compiledMs), 1) }),
+    compile_cpu_ms: rounded(first.cpu - median(cpu), 1),
     // Kilobytes on Linux.
     peak_rss_mib: rounded(process.resourceUsage().maxRSS / 1024),
     ...(steps >= 100 ? growth(memory) : {}),
-    gflop: rounded(stats.flops / 1e9, 1),
-    gflops: rounded(stats.flops / 1e6 / stepMs, 1),
+    gflop: rounded(stats.gradients.flops / 1e9, 1),
+    gflops: rounded(stats.gradients.flops / 1e6 / stepMs, 1),
     tokens_per_s: rounded((1000 * batch * (input + target)) / stepMs, 1),
     loss: rounded(loss, 4),
     // Equal in two processes that computed the same bits.

@@ -106,6 +106,7 @@ function describe(report: Report): string {
   const lines = [`${report.name.padEnd(5)} ${report.works ? "works" : "not available"}`];
   if (report.engine)
     lines.push(`      ${report.engine.version} on ${report.engine.device}, ${report.gflops} GFLOP/s f32`);
+  if (report.engine?.programCache) lines.push(`      compiled programs are kept in ${report.engine.programCache}`);
   if (report.problem) lines.push(`      ${report.problem.split("\n")[0]}`);
   for (const { path, because, found } of report.looked)
     lines.push(`      ${found ? "found" : "  –  "} ${found ?? path} (${because})`);

@@ -11,6 +11,8 @@ import { disposeTree, treeLeaves, treeSignature, treeWithLeaves } from "./trees.
 export interface Executable {
   /** Runs it. Tensors in, tensors out, both on the device. */
   call(inputs: readonly tf.Tensor[]): Promise<tf.Tensor[]>;
+  /** Compiles it where that was not done before, on a thread of its own. Changes no input. */
+  prepare(inputs: readonly tf.Tensor[]): Promise<void>;
   /** Milliseconds that compiling took; null as long as it has not been compiled. */
   readonly compileMs: number | null;
   dispose(): void;
@@ -24,8 +26,11 @@ export interface Device {
   readonly mergedBatches: boolean;
   /** Whether long sums are to be written as sums of windows, since its compiler does not do so itself. */
   readonly windowedSums?: boolean;
-  /** `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call. */
-  prepare(program: Program, name: string, donated: readonly number[]): Promise<Executable>;
+  /**
+   * `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call.
+   * `beside`: if this compiles, then on a thread of its own instead of the engine thread.
+   */
+  prepare(program: Program, name: string, donated: readonly number[], beside: boolean): Promise<Executable>;
 }
 
 interface Entry<Out extends TensorTree> {
@@ -47,7 +52,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
   let traceMs = 0;
   let disposed = false;
 
-  const build = async (args: Args): Promise<Entry<Out>> => {
+  const build = async (args: Args, beside: boolean): Promise<Entry<Out>> => {
     const start = performance.now();
     const traced = trace(fn, args, {
       name,
@@ -66,13 +71,17 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
     const donated = traced.sources.flatMap((source, index) =>
       source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
     );
-    const executable = await device.prepare(traced.program, name, donated);
+    const executable = await device.prepare(traced.program, name, donated, beside);
     const entry = { traced, executable, constants };
     ready.push(entry);
     return entry;
   };
 
-  const compiled = async (...args: Args): Promise<Out> => {
+  /** The program for these arguments, traced now if they are the first of their kind, and its inputs. */
+  const programFor = async (
+    args: Args,
+    beside: boolean,
+  ): Promise<{ entry: Entry<Out>; leaves: tf.Tensor[]; inputs: tf.Tensor[] }> => {
     if (disposed) throw new CompileError(`${name} was disposed`);
     const leaves = treeLeaves(args);
     for (const leaf of leaves)
@@ -80,18 +89,24 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
         throw new CompileError(
           `${name} was called with a tensor of shape [${leaf.shape}] that is disposed; a donated argument cannot be used again`,
         );
-    calls += 1;
     const signature =
       args.map(treeSignature).join("|") + leaves.map((leaf) => (device.isNarrow(leaf) ? "n" : "")).join();
     let entry = entries.get(signature);
     if (!entry) {
-      entry = build(args);
+      entry = build(args, beside);
       entries.set(signature, entry);
       // A failed compile is tried again by the next call.
       entry.catch(() => entries.delete(signature));
     }
-    const { traced, executable, constants } = await entry;
-    const inputs = traced.sources.map((source) => input(source, leaves, constants, name));
+    const ready = await entry;
+    const inputs = ready.traced.sources.map((source) => input(source, leaves, ready.constants, name));
+    return { entry: ready, leaves, inputs };
+  };
+
+  const compiled = async (...args: Args): Promise<Out> => {
+    calls += 1;
+    const { entry, leaves, inputs } = await programFor(args, false);
+    const { traced, executable } = entry;
     const results = await executable.call(inputs);
     const out = traced.leaves.map((leaf) =>
       "result" in leaf ? results[leaf.result]! : tf.clone(leaves[leaf.argument]!),
@@ -101,6 +116,12 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
   };
 
   return Object.defineProperties(compiled, {
+    prepare: {
+      value: async (...args: Args): Promise<void> => {
+        const { entry, inputs } = await programFor(args, true);
+        await entry.executable.prepare(inputs);
+      },
+    },
     stats: {
       get: (): CompileStats => ({
         executables: ready.filter(({ executable }) => executable.compileMs !== null).length,

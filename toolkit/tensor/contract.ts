@@ -19,6 +19,8 @@ export interface Engine {
   readonly device: string;
   /** Threads that one op may use, where the engine lets us say so: BUNSEN_THREADS, else all cores. */
   readonly threads?: number;
+  /** Folder that keeps compiled programs over processes; absent where none are kept. */
+  readonly programCache?: string;
 }
 
 export interface CompileOptions {
@@ -47,6 +49,12 @@ export interface CompileStats {
  */
 export interface Compiled<Args extends readonly TensorTree[], Out extends TensorTree> {
   (...args: Args): Promise<Out>;
+  /**
+   * Compiles for arguments of these shapes and types, beside a call or a compilation that is under way; the arguments'
+   * values do not matter, and none is consumed. A library that compiles inside a first call only (libtensorflow) makes
+   * that call and drops its results: for functions whose computing is small.
+   */
+  prepare(...args: Args): Promise<void>;
   readonly stats: CompileStats;
   dispose(): void;
 }

@@ -146,13 +146,15 @@ export function compile<Args extends readonly TensorTree[], Out extends TensorTr
 ): Compiled<Args, Out> {
   let inner: Compiled<Args, Out> | undefined;
   let disposed = false;
-  const compiled = async (...args: Args): Promise<Out> => {
+  const onEngine = async (): Promise<Compiled<Args, Out>> => {
     if (!active) await useEngine();
     if (!disposed) inner ??= currentRuntime().compile(fn, options);
     if (!inner) throw new EngineUnavailableError("the compiled function was disposed before its first call");
-    return inner(...args);
+    return inner;
   };
+  const compiled = async (...args: Args): Promise<Out> => (await onEngine())(...args);
   return Object.defineProperties(compiled, {
+    prepare: { value: async (...args: Args): Promise<void> => (await onEngine()).prepare(...args) },
     stats: { get: () => inner?.stats ?? { executables: 0, calls: 0, traceMs: 0, compileMs: 0, flops: 0 } },
     dispose: {
       value: (): void => {

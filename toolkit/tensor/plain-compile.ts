@@ -27,6 +27,7 @@ export function plainCompile<Args extends readonly TensorTree[], Out extends Ten
     return out;
   };
   return Object.defineProperties(compiled, {
+    prepare: { value: async (): Promise<void> => undefined },
     stats: { get: (): CompileStats => ({ executables: signatures.size, calls, traceMs: 0, compileMs: 0, flops: 0 }) },
     dispose: {
       value: (): void => {

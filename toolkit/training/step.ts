@@ -8,8 +8,10 @@ import { forward, type T5Model } from "#toolkit/models/t5/index.ts";
 import { clipByGlobalNorm, globalNorm, type Named, type Optimizer, type OptimizerState } from "#toolkit/nn/index.ts";
 import {
   type Compiled,
+  type CompileStats,
   compile,
   disposeTree,
+  keepTree,
   type Precision,
   type TensorTree,
   tf,
@@ -74,14 +76,11 @@ export function toTensors(batch: Batch): BatchTensors {
   };
 }
 
-/** Compiled pieces of a step. `full` does everything at once; the other three serve accumulation over several parts. */
+/**
+ * Compiled pieces of a step: the gradients of its parts, their sum, one update. The update is a program of its own, so
+ * that it is compiled once for all input lengths and while the gradients' first program is.
+ */
 export interface Step {
-  full(
-    state: TrainState,
-    batch: BatchTensors,
-    key: tf.Tensor,
-    rates: tf.Tensor,
-  ): Promise<{ state: TrainState; numbers: StepNumbers }>;
   /** Gradients of one part of a step. `shares` [3]: its shares of the step's rows, label tokens and encoder positions. */
   gradients(
     parameters: Named,
@@ -93,6 +92,8 @@ export interface Step {
   add<T extends TensorTree>(sum: T, part: T): Promise<T>;
   /** One update from summed gradients; consumes the state. */
   update(state: TrainState, gradients: Named, rates: tf.Tensor): Promise<{ state: TrainState; numbers: StepNumbers }>;
+  /** Of the three programs. */
+  readonly stats: { readonly gradients: CompileStats; readonly add: CompileStats; readonly update: CompileStats };
   dispose(): void;
 }
 
@@ -113,13 +114,11 @@ export function createStep(setup: StepSetup): Step {
     parameters: Named,
     batch: BatchTensors,
     key: tf.Tensor,
-    shares?: tf.Tensor,
+    shares: tf.Tensor,
   ): { gradients: Named; numbers: Record<string, tf.Tensor> } => {
     // Every term is a mean: over rows, label tokens or encoder positions. Weighted by a part's share of just those, the
     // parts add up to the mean over the whole step, however it was cut.
-    const [byRow, byToken, byPosition] = shares === undefined ? [] : tf.unstack(shares);
-    const weighted = (term: tf.Tensor, share: tf.Tensor | undefined): tf.Tensor =>
-      share === undefined ? term : tf.mul(term, share);
+    const [byRow, byToken, byPosition] = tf.unstack(shares) as [tf.Tensor, tf.Tensor, tf.Tensor];
     // Outside the tape: no gradient is kept for the teachers, and they see no dropout.
     const taught =
       teachers === undefined || teachers.weight === 0
@@ -143,7 +142,7 @@ export function createStep(setup: StepSetup): Step {
           return method.ports(all, options, seen);
         },
       });
-      const lm = weighted(out.loss, byToken);
+      const lm = tf.mul(out.loss, byToken);
       const parts: Record<string, tf.Tensor> = { lm };
       let total: tf.Tensor = lm;
       if (taught !== undefined && teachers !== undefined) {
@@ -151,17 +150,14 @@ export function createStep(setup: StepSetup): Step {
           temperature: teachers.temperature,
           layers: teachers.hiddenLayers,
         });
-        parts.logits = weighted(terms.logits, byToken);
-        parts.hidden =
-          shares === undefined
-            ? terms.hidden
-            : tf.add(weighted(terms.encoder, byPosition), weighted(terms.decoder, byToken));
+        parts.logits = tf.mul(terms.logits, byToken);
+        parts.hidden = tf.add(tf.mul(terms.encoder, byPosition), tf.mul(terms.decoder, byToken));
         const distilled = tf.add(tf.mul(parts.logits, teachers.logits), tf.mul(parts.hidden, teachers.hidden));
         total = tf.add(total, tf.mul(distilled, teachers.weight));
       }
       const extra = method.regularizer?.(all, options, seen!);
       if (extra !== undefined) {
-        parts.regularizer = weighted(extra, byRow);
+        parts.regularizer = tf.mul(extra, byRow);
         total = tf.add(total, parts.regularizer);
       }
       return [total as tf.Scalar, parts as TensorTree] as const;
@@ -186,23 +182,15 @@ export function createStep(setup: StepSetup): Step {
     name: `${method.name} ${name}`,
     precision,
   });
-  type FullResult = { state: TrainState; numbers: StepNumbers };
-  const full: Compiled<[TrainState, BatchTensors, tf.Tensor, tf.Tensor], FullResult> = compile(
-    (state: TrainState, batch: BatchTensors, key: tf.Tensor, rates: tf.Tensor): FullResult => {
-      const { gradients, numbers } = lossAndGradients(state.parameters, batch, key);
-      const next = apply(state, gradients, rates);
-      return { state: next.state, numbers: { ...numbers, norm: next.norm } };
-    },
-    { ...named("step"), donate: [0] },
-  );
   type PartResult = { gradients: Named; numbers: StepNumbers };
   const part: Compiled<[Named, BatchTensors, tf.Tensor, tf.Tensor], PartResult> = compile(
     (parameters: Named, batch: BatchTensors, key: tf.Tensor, shares: tf.Tensor): PartResult =>
       lossAndGradients(parameters, batch, key, shares),
     named("gradients"),
   );
-  const update: Compiled<[TrainState, Named, tf.Tensor], FullResult> = compile(
-    (state: TrainState, gradients: Named, rates: tf.Tensor): FullResult => {
+  type Updated = { state: TrainState; numbers: StepNumbers };
+  const update: Compiled<[TrainState, Named, tf.Tensor], Updated> = compile(
+    (state: TrainState, gradients: Named, rates: tf.Tensor): Updated => {
       const next = apply(state, gradients, rates);
       return { state: next.state, numbers: { norm: next.norm } };
     },
@@ -214,15 +202,64 @@ export function createStep(setup: StepSetup): Step {
     { ...named("sum"), donate: [0] },
   );
 
+  let preparing: Promise<void> | undefined;
+  /** Compiles the update while the first gradients are; where that fails, the update itself will say so. */
+  const prepareUpdate = async (parameters: Named): Promise<void> => {
+    const numbers = Object.values(parameters).reduce((sum, { size }) => sum + size, 0);
+    if (numbers > smallUpdate) return;
+    // After the gradients' call is under way: tracing would hold it up.
+    await new Promise(setImmediate);
+    const made = tf.tidy(() =>
+      keepTree({
+        state: optimizer.init(parameters),
+        gradients: Object.fromEntries(Object.entries(parameters).map(([name, x]) => [name, tf.zerosLike(x)])),
+        rates: tf.zeros([groups.length]),
+      }),
+    );
+    try {
+      await update.prepare({ parameters, optimizer: made.state }, made.gradients, made.rates);
+    } finally {
+      disposeTree(made as TensorTree);
+    }
+  };
+
   return {
-    full,
-    gradients: part,
+    gradients: (parameters, batch, key, shares) => {
+      const result = part(parameters, batch, key, shares);
+      preparing ??= prepareUpdate(parameters).catch(() => undefined);
+      return result;
+    },
     add: sum as Step["add"],
-    update,
+    async update(state, gradients, rates) {
+      await preparing;
+      return update(state, gradients, rates);
+    },
+    get stats() {
+      return { gradients: part.stats, add: sum.stats, update: update.stats };
+    },
     dispose: () => {
-      for (const compiled of [full, part, update, sum]) compiled.dispose();
+      for (const compiled of [part, update, sum]) compiled.dispose();
     },
   };
+}
+
+/** Parameters of an update that may be computed once for nothing: a prompt, not a whole model. */
+const smallUpdate = 2 ** 22;
+
+/** One step on a batch that is not cut. Consumes the state. */
+export async function takeStep(
+  step: Step,
+  state: TrainState,
+  batch: BatchTensors,
+  key: tf.Tensor,
+  rates: tf.Tensor,
+): Promise<{ state: TrainState; numbers: StepNumbers }> {
+  const shares = tf.ones([3]);
+  const out = await step.gradients(state.parameters, batch, key, shares);
+  shares.dispose();
+  const updated = await step.update(state, out.gradients, rates);
+  disposeTree(out.gradients);
+  return { state: updated.state, numbers: { ...out.numbers, ...updated.numbers } };
 }
 
 /** What the terms of a part's loss are means over: its rows, label tokens and encoder positions, the prompt's included. */
@@ -250,7 +287,7 @@ export async function runStep(
     const batch = toTensors(parts[0]!);
     const partKey = key(0);
     try {
-      return await step.full(state, batch, partKey, rates);
+      return await takeStep(step, state, batch, partKey, rates);
     } finally {
       disposeTree([...Object.values(batch), partKey]);
     }

@@ -1,7 +1,7 @@
 // What `compile` promises beyond numbers: errors that say what to do, captures, donation, signatures, no leaks of the
 // tracing backend. Tracing needs no native library; calls run where libtensorflow is installed.
 import { beforeAll, describe, expect, it } from "vitest";
-import { CompileError, compile, random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
+import { CompileError, compile, disposeTree, random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { foldKey, randomBernoulli, randomUniform } from "#toolkit/tensor/threefry.ts";
 import { trace, tracingBackend } from "#toolkit/tensor/tracer.ts";
@@ -112,16 +112,18 @@ describe("tracing", () => {
     const text = (precision: "f32" | "bf16", mergedBatches: boolean): string =>
       trace(product, operands(), { ...options, precision, mergedBatches }).program.text;
 
-    it("have one, and in bf16 turn the smaller operand instead of contracting the first one's rows", () => {
-      expect(text("bf16", true)).toMatch(
-        /batching_dims = \[0\] x \[0\], contracting_dims = \[2\] x \[1\] : \(tensor<6x4x16xbf16>, tensor<6x16x8xbf16>\)/,
-      );
+    it("have one, and turn the smaller operand instead of contracting the first one's rows", () => {
+      const turned = (element: string): RegExp =>
+        new RegExp(
+          `batching_dims = \\[0\\] x \\[0\\], contracting_dims = \\[2\\] x \\[1\\].* : \\(tensor<6x4x16x${element}>, tensor<6x16x8x${element}>\\)`,
+        );
+      expect(text("bf16", true)).toMatch(turned("bf16"));
+      expect(text("f32", true)).toMatch(turned("f32"));
     });
-    it("stay as they are elsewhere, and unturned in f32", () => {
-      expect(text("bf16", false)).toContain("batching_dims = [0,1] x [0,1], contracting_dims = [2] x [2]");
-      expect(text("f32", true)).toMatch(
-        /batching_dims = \[0\] x \[0\], contracting_dims = \[1\] x \[1\].* : \(tensor<6x16x8xf32>, tensor<6x16x4xf32>\)/,
-      );
+    it("stay as they are elsewhere", () => {
+      const plain = "batching_dims = [0,1] x [0,1], contracting_dims = [2] x [2]";
+      expect(text("bf16", false)).toContain(plain);
+      expect(text("f32", false)).toContain(plain);
     });
     it.skipIf(!hasNative).each([
       ["f32", 1e-6],
@@ -198,6 +200,26 @@ describe.skipIf(!hasNative)("compile", () => {
     await fine(tf.zeros([3]));
     expect(fine.stats.executables).toBe(1);
     expect(fine.stats.compileMs).toBeGreaterThan(0);
+  });
+  it("prepares a program beside other calls, without taking its arguments or giving results", async () => {
+    const handles = (): number => tf.memory().numTensors;
+    const f = compile((x: tf.Tensor, y: tf.Tensor) => [tf.add(tf.mul(x, 3), y)], { donate: [0] });
+    const busy = compile((x: tf.Tensor) => [tf.exp(tf.matMul(x, x))]);
+    const [x, y] = [tf.tensor1d([1, 2]), tf.tensor1d([10, 20])];
+    const before = handles();
+    const square = tf.ones([64, 64]);
+    const [[other]] = await Promise.all([busy(square), f.prepare(x, y)]);
+    disposeTree([other!, square]);
+    expect(x.isDisposed).toBe(false);
+    expect(handles()).toBe(before);
+    expect(f.stats).toMatchObject({ executables: 1, calls: 0 });
+    // Again: nothing to do.
+    await f.prepare(x, y);
+    const [sum] = await f(x, y);
+    expect(Array.from(sum!.dataSync())).toEqual([13, 26]);
+    expect(f.stats).toMatchObject({ executables: 1, calls: 1 });
+    f.dispose();
+    await expect(f.prepare(y, y)).rejects.toThrow("was disposed");
   });
   it("reads a captured tensor at each call, not at the first", async () => {
     const captured = tf.variable(tf.scalar(1));

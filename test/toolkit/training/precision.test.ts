@@ -9,7 +9,7 @@ import { loadT5, randomT5, saveT5 } from "#toolkit/models/t5/index.ts";
 import { adamw, type Named } from "#toolkit/nn/index.ts";
 import { disposeTree, keepTree, type Precision, random, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
-import { createStep, type TrainState } from "#toolkit/training/step.ts";
+import { createStep, type TrainState, takeStep } from "#toolkit/training/step.ts";
 import { names, startMethod } from "../methods/rows.ts";
 import { tinyBatch, tinyConfig } from "../methods/tiny.ts";
 
@@ -43,7 +43,7 @@ async function losses(name: MethodName, engine: "wasm" | "cpu", precision: Preci
   const out: number[] = [];
   for (let at = 0; at < steps; at++) {
     const key = random.key(at);
-    const result = await step.full(state, { ...batch }, key, rates);
+    const result = await takeStep(step, state, { ...batch }, key, rates);
     state = result.state;
     out.push((await result.numbers.loss!.data())[0]!);
     disposeTree([key, result.numbers as never]);

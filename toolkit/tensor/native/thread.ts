@@ -1,5 +1,5 @@
 // The engine thread: a Worker that makes one blocking C call at a time, so that timers, interrupts and live plots of
-// the main thread go on during a step or a compile. It shares the process's memory: the caller hands over addresses
+// the main thread go on during a step or a compile; and a thread for a single call beside it. It shares the process's memory: the caller hands over addresses
 // and must keep what they point to alive until the promise settles. Not a pool, and not for JavaScript work.
 
 /** A C function that takes pointers and returns a pointer or nothing. */
@@ -16,37 +16,58 @@ interface Waiting {
   readonly held: unknown;
 }
 
-let worker: Worker | undefined;
-const waiting = new Map<number, Waiting>();
+interface Thread {
+  run(call: ThreadCall, held: unknown): Promise<bigint>;
+  end(): void;
+}
+
+let engineThread: Thread | undefined;
 let nextCall = 1;
 
 /** Runs a C call on the engine thread; calls run in the order they were made. `held` stays alive meanwhile. */
 export function callOnThread(call: ThreadCall, held: unknown): Promise<bigint> {
-  worker ??= start();
-  const id = nextCall++;
-  return new Promise((resolve, reject) => {
-    waiting.set(id, { resolve, reject, held });
-    worker!.ref();
-    worker!.postMessage({ id, ...call });
+  engineThread ??= start(() => {
+    engineThread = undefined;
   });
+  return engineThread.run(call, held);
 }
 
-function start(): Worker {
-  const made = new Worker(new URL("./thread-worker.ts", import.meta.url).href);
-  // An idle engine thread must not keep the process alive.
-  made.unref();
-  made.onmessage = (event: MessageEvent<{ id: number; result?: bigint; error?: string }>) => {
+/** Runs a C call at once, on a thread of its own that ends with it: what may take long beside the engine thread's work. */
+export async function callBeside(call: ThreadCall, held: unknown): Promise<bigint> {
+  const own = start(() => undefined);
+  try {
+    return await own.run(call, held);
+  } finally {
+    own.end();
+  }
+}
+
+function start(died: () => void): Thread {
+  const waiting = new Map<number, Waiting>();
+  const worker = new Worker(new URL("./thread-worker.ts", import.meta.url).href);
+  // An idle thread must not keep the process alive.
+  worker.unref();
+  worker.onmessage = (event: MessageEvent<{ id: number; result?: bigint; error?: string }>) => {
     const { id, result, error } = event.data;
     const call = waiting.get(id);
     waiting.delete(id);
-    if (waiting.size === 0) made.unref();
+    if (waiting.size === 0) worker.unref();
     if (error === undefined) call?.resolve(result ?? 0n);
     else call?.reject(new Error(`the engine thread failed: ${error}`));
   };
-  made.onerror = (event: ErrorEvent) => {
-    worker = undefined;
+  worker.onerror = (event: ErrorEvent) => {
+    died();
     for (const call of waiting.values()) call.reject(new Error(`the engine thread died: ${event.message}`));
     waiting.clear();
   };
-  return made;
+  return {
+    run: (call, held) =>
+      new Promise((resolve, reject) => {
+        const id = nextCall++;
+        waiting.set(id, { resolve, reject, held });
+        worker.ref();
+        worker.postMessage({ id, ...call });
+      }),
+    end: () => worker.terminate(),
+  };
 }

@@ -104,6 +104,8 @@ export interface Tensorflow {
   readonly devices: readonly Device[];
   /** Threads of one op, fixed when the context was made. */
   readonly threads: number;
+  /** Folder of compiled programs, if they are kept. */
+  readonly programCache: string | null;
   /** @throws EngineError when `status` holds an error; `doing` completes "while …". */
   check(doing: string, status?: Handle): void;
   /** Address of a function, for the engine thread. */
@@ -119,7 +121,12 @@ export function openTensorflow(path: string): Tensorflow {
   checkLibraryFile(path);
   // Read when the library is loaded: only errors may reach a notebook's stderr.
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "3");
-  setNativeDefault("TF_XLA_FLAGS", cacheFlags(path));
+  const programCache = programCacheFor(path);
+  if (programCache !== null)
+    setNativeDefault(
+      "TF_XLA_FLAGS",
+      `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
+    );
   setNativeDefault("XLA_FLAGS", xlaFlags);
   keepFreedMemory();
   const c = load(path);
@@ -145,6 +152,7 @@ export function openTensorflow(path: string): Tensorflow {
     status,
     devices: listDevices(c, context!, status),
     threads,
+    programCache,
     check,
     address: (name) => Number((c[name] as unknown as { readonly ptr: number }).ptr),
   };
@@ -183,18 +191,19 @@ function load(path: string): Symbols {
  * Compiled programs are kept over processes, keyed by the library and the processor: code for one processor's
  * instructions may not run on another. BUNSEN_XLA_CACHE names another folder, or is `off`.
  */
-function cacheFlags(path: string): string {
+function programCacheFor(path: string): string | null {
   const asked = process.env.BUNSEN_XLA_CACHE;
-  if (asked === "off" || process.env.TF_XLA_FLAGS !== undefined) return process.env.TF_XLA_FLAGS ?? "";
+  // Whoever sets the flags says themselves whether there is a cache.
+  if (asked === "off" || process.env.TF_XLA_FLAGS !== undefined) return null;
   const caches = process.env.BUNSEN_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "bunsen");
   const folder = join(asked ?? join(caches, "xla"), cacheKey(path));
   try {
     mkdirSync(folder, { recursive: true });
   } catch {
     // A folder that cannot be written: every process compiles for itself.
-    return "";
+    return null;
   }
-  return `--tf_xla_persistent_cache_directory=${folder} --tf_xla_persistent_cache_device_types=CPU`;
+  return folder;
 }
 
 function cacheKey(path: string): string {

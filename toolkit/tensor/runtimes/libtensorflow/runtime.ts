@@ -78,6 +78,7 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
         ? `${gpu.name} (${Math.round(gpu.memory / 2 ** 20)} MiB)`
         : `${cpus()[0]?.model.trim() ?? "processor"} (${cpus().length} cores)`,
       ...(gpu ? {} : { threads: tensorflow.threads }),
+      ...(gpu || tensorflow.programCache === null ? {} : { programCache: tensorflow.programCache }),
     },
     upload(bytes, stored, shape, store) {
       checkStored(bytes, stored, shape);

@@ -1,6 +1,6 @@
 // Device buffers and executables of a PJRT client. Handles are plain numbers of the C API; who makes one destroys it.
 import { ptr } from "bun:ffi";
-import { callOnThread } from "../../native/thread.ts";
+import { callBeside, callOnThread } from "../../native/thread.ts";
 import { type Element, type Program, sizeOf } from "../../stablehlo/builder.ts";
 import { bufferTypes } from "./layout.ts";
 import type { Client } from "./plugin.ts";
@@ -115,15 +115,16 @@ function compileArgs(client: Client, text: string): Struct {
   });
 }
 
-/** Compiles on the engine thread: a model's step takes seconds. */
+/** Compiles on the engine thread, or on one of its own `beside` it: a model's step takes seconds. */
 export async function compileProgram(
   client: Client,
   program: Program,
   text: string,
   name: string,
+  beside = false,
 ): Promise<LoadedProgram> {
   const args = compileArgs(client, text);
-  const error = await callOnThread(
+  const error = await (beside ? callBeside : callOnThread)(
     { address: client.plugin.address("PJRT_Client_Compile"), arguments: [args.address], returns: "ptr" },
     args,
   );

@@ -41,9 +41,10 @@ export async function startPjrt(discovery: PluginDiscovery): Promise<Runtime> {
       program: Parameters<typeof compileProgram>[1],
       name: string,
       donated: readonly number[],
+      beside: boolean,
     ): Promise<Executable> {
       const start = performance.now();
-      const loaded = await compileProgram(client, program, program.render(donated), name);
+      const loaded = await compileProgram(client, program, program.render(donated), name, beside);
       const compileMs = performance.now() - start;
       return {
         compileMs,
@@ -56,6 +57,8 @@ export async function startPjrt(discovery: PluginDiscovery): Promise<Runtime> {
           const results = await execute(client, loaded, buffers, shared, name);
           return results.map((buffer, index) => make(buffer, program.results[index]!.shape));
         },
+        // Compiled already, above.
+        prepare: async () => undefined,
         dispose: () => destroyProgram(client, loaded),
       };
     },

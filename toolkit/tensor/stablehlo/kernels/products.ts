@@ -20,10 +20,9 @@ function matMul(b: Builder, a: Value, c: Value, transposeA: boolean, transposeB:
   const left = b.broadcast(a, [...batch, ...a.shape.slice(-2)]);
   const right = b.broadcast(c, [...batch, ...c.shape.slice(-2)]);
   const rank = batch.length;
-  // aᵀ·c, where XLA has no product in bf16, as (cᵀ·a)ᵀ: the smaller operand and the result are turned. With one batch
-  // dimension or none XLA would turn it back.
-  const isNarrow = b.mergesBatches && b.precision === "bf16";
-  if (isNarrow && rank > 1 && transposeA && !transposeB && right.shape.at(-1)! * 2 <= left.shape.at(-1)!) {
+  // aᵀ·c, where XLA has no product in bf16 and a slower one in f32, as (cᵀ·a)ᵀ: the smaller operand and the result are
+  // turned. With one batch dimension or none XLA would turn it back.
+  if (b.mergesBatches && rank > 1 && transposeA && !transposeB && right.shape.at(-1)! * 2 <= left.shape.at(-1)!) {
     const turned = [...range(rank), rank + 1, rank];
     return b.transpose(matMul(b, b.transpose(right, turned), left, false, false), turned);
   }
