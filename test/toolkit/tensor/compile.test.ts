@@ -157,6 +157,18 @@ describe("tracing", () => {
     expect(Array.from(sum!.dataSync())).toEqual([1.1015625, 1.21875, 1.3515625, 1.4921875]);
     compiled.dispose();
   });
+  it("writes one reshape for several in a row, and none where they lead back", () => {
+    const { text } = trace(
+      (x: tf.Tensor) => {
+        const folded = tf.reshape(tf.reshape(x, [6, 4]), [24]);
+        return [tf.exp(folded), tf.sin(tf.reshape(folded, [2, 3, 4]))];
+      },
+      [tf.zeros([2, 3, 4])],
+      options,
+    ).program;
+    expect(text.match(/stablehlo.reshape/g)).toHaveLength(1);
+    expect(text).toMatch(/stablehlo.sine %arg0/);
+  });
   it("writes a sum of many numbers as sums of windows, where the device's compiler does not", () => {
     const total = (shape: number[], windowedSums: boolean): string =>
       trace((x: tf.Tensor) => [tf.sum(x)], [tf.zeros(shape)], { ...options, windowedSums }).program.text;

@@ -108,6 +108,8 @@ export class Builder {
   readonly #arguments: Argument[] = [];
   /** Values of arguments that the program brings itself, by position. */
   readonly #brought = new Map<number, Int32Array>();
+  /** What a reshape was made of, by the name of its result. */
+  readonly #reshaped = new Map<string, Value>();
   readonly #rows = new Map<string, Row>();
   /** Scalar arguments 0, 1, 2, … by number. */
   readonly #numbers: Value[] = [];
@@ -404,14 +406,19 @@ export class Builder {
 
   reshape(x: Value, shape: readonly number[]): Value {
     if (sameShape(x.shape, shape)) return x;
-    return this.#move(x, (value) =>
-      this.emit(
-        `stablehlo.reshape ${value.name} : (${typeText(value)}) -> ${typeText({ ...value, shape })}`,
-        [value],
+    return this.#move(x, (value) => {
+      // tfjs's ops fold and unfold dimensions around each kernel: only the last of several reshapes is written.
+      const source = this.#reshaped.get(value.name) ?? value;
+      if (sameShape(source.shape, shape)) return source;
+      const made = this.emit(
+        `stablehlo.reshape ${source.name} : (${typeText(source)}) -> ${typeText({ ...source, shape })}`,
+        [source],
         shape,
-        value.element,
-      ),
-    );
+        source.element,
+      );
+      this.#reshaped.set(made.name, source);
+      return made;
+    });
   }
 
   transpose(x: Value, permutation: readonly number[]): Value {
