@@ -20,11 +20,14 @@ function matMul(b: Builder, a: Value, c: Value, transposeA: boolean, transposeB:
   const left = b.broadcast(a, [...batch, ...a.shape.slice(-2)]);
   const right = b.broadcast(c, [...batch, ...c.shape.slice(-2)]);
   const rank = batch.length;
-  // aᵀ·c, where XLA has no product in bf16 and a slower one in f32, as (cᵀ·a)ᵀ: the smaller operand and the result are
-  // turned. With one batch dimension or none XLA would turn it back.
-  if (b.mergesBatches && rank > 1 && transposeA && !transposeB && right.shape.at(-1)! * 2 <= left.shape.at(-1)!) {
+  // aᵀ·c: XLA has no such product in bf16 and a slower one in f32. Either a is turned, or c and the result are, whichever
+  // has fewer elements. With one batch dimension or none, or a dimension of 1, XLA would turn it back.
+  const [inner, rows, columns] = [...left.shape.slice(rank), right.shape.at(-1)!] as [number, number, number];
+  if (b.mergesBatches && rank > 1 && transposeA && !transposeB && Math.min(inner, rows, columns) > 1) {
     const turned = [...range(rank), rank + 1, rank];
-    return b.transpose(matMul(b, b.transpose(right, turned), left, false, false), turned);
+    return inner * rows <= inner * columns + rows * columns
+      ? matMul(b, b.transpose(left, turned), right, false, false)
+      : b.transpose(matMul(b, b.transpose(right, turned), left, false, false), turned);
   }
   return b.dot(left, right, {
     batch: [range(rank), range(rank)],
