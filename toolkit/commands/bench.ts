@@ -43,14 +43,17 @@ const flags = {
   dropout: { type: "string", default: "0" },
   engine: { type: "string" },
   steps: { type: "string", default: "5" },
+  share: { type: "boolean" },
 } as const;
 
 const usage = `usage: bunsen bench step [flags]     a training step of a T5 with a prompt method
        bunsen bench matmul [flags]   a [2048, 768] by [768, 3072] product
 
 flags with their defaults: ${Object.entries(flags)
+  .filter(([, flag]) => flag.type === "string")
   .map(([name, flag]) => `--${name} ${"default" in flag ? flag.default : "auto"}`)
   .join(" ")}
+--share runs the matmul between the steps and prints the step's share of its rate, medians of both.
 Prints one JSON line. Shapes: ${Object.keys(shapes).join(", ")}. Precisions: f32, bf16, tf32 (CUDA).
 
 example: bunsen bench step --shape t5-base --method mpt --precision bf16 --dropout 0.1 --steps 5
@@ -68,13 +71,18 @@ export interface BenchSettings {
   readonly dropout: number;
   readonly engine: string | undefined;
   readonly steps: number;
+  /** Whether the matmul runs between the steps. */
+  readonly share: boolean;
 }
 
 /** The flags of `bunsen bench`, for it and for the scripts that measure the same step beside a peer. @throws UsageError */
 export function parseBench(args: readonly string[]): BenchSettings {
   let values: Record<string, string | undefined>;
+  let share = false;
   try {
-    values = parseArgs({ args: [...args], options: flags, strict: true }).values as Record<string, string | undefined>;
+    const { share: isShared, ...parsed } = parseArgs({ args: [...args], options: flags, strict: true }).values;
+    share = isShared === true;
+    values = parsed;
   } catch (error) {
     throw new UsageError(`${(error as Error).message}\n\n${usage}`);
   }
@@ -104,6 +112,7 @@ export function parseBench(args: readonly string[]): BenchSettings {
     dropout,
     engine: values.engine,
     steps: whole("steps"),
+    share,
   };
 }
 
@@ -256,6 +265,8 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
   let first = { ms: 0, cpu: 0 };
   let compiledMs: number | null = null;
   let loss = Number.NaN;
+  const matmul = settings.share ? await prepareMatmul(precision) : undefined;
+  const products: number[] = [];
   // The first call traces and compiles; it is not one of the steps.
   for (let index = 0; index <= steps; index++) {
     const start = performance.now();
@@ -273,6 +284,7 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     times.push(took.ms);
     cpu.push(took.cpu);
     memory.push({ rss: process.memoryUsage.rss() / 2 ** 20, tensors: tf.memory().numTensors });
+    for (let round = 0; matmul && round < 10; round++) products.push(await matmul());
   }
   const { stats } = step;
   const engine = currentEngine();
@@ -310,6 +322,17 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     ...(steps >= 100 ? growth(memory) : {}),
     gflop: rounded(stats.gradients.flops / 1e9, 1),
     gflops: rounded(stats.gradients.flops / 1e6 / stepMs, 1),
+    ...(matmul === undefined
+      ? {}
+      : {
+          matmul_gflops_median: rounded((1000 * matmulGflop) / median(products), 1),
+          matmul_gflops_best: rounded((1000 * matmulGflop) / Math.min(...products), 1),
+          share: rounded((stats.gradients.flops / 1e9 / stepMs) * (median(products) / matmulGflop), 3),
+          share_of_best: rounded(
+            (stats.gradients.flops / 1e9 / Math.min(...times)) * (Math.min(...products) / matmulGflop),
+            3,
+          ),
+        }),
     tokens_per_s: rounded((1000 * batch * (input + target)) / stepMs, 1),
     loss: rounded(loss, 4),
     // Equal in two processes that computed the same bits.
@@ -317,35 +340,41 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
   };
 }
 
-async function benchMatmul(settings: BenchSettings): Promise<Record<string, unknown>> {
+const [rows, inner, columns] = [2048, 768, 3072] as const;
+const matmulGflop = (2 * rows * inner * columns) / 1e9;
+
+/** The product [2048, 768] by [768, 3072], compiled; each call gives its milliseconds. */
+async function prepareMatmul(precision: Precision): Promise<() => Promise<number>> {
   const { compile } = await import("#toolkit/tensor/index.ts");
-  await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
-  const [rows, inner, columns] = [2048, 768, 3072] as const;
-  const store = settings.precision === "bf16" ? "bf16" : "f32";
+  const store = precision === "bf16" ? "bf16" : "f32";
   const upload = (shape: readonly [number, number], seed: number): tf.Tensor => {
     const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, index) => Math.sin(index * seed));
-    return tensorFromBytes(new Uint8Array(values.buffer), "F32", shape, { store });
+    return tf.keep(tensorFromBytes(new Uint8Array(values.buffer), "F32", shape, { store }));
   };
   const [a, b] = [upload([rows, inner], 1), upload([inner, columns], 2)];
-  const product = compile((x: tf.Tensor, y: tf.Tensor) => [tf.matMul(x, y)], {
-    precision: settings.precision,
-    name: "matmul",
-  });
-  const times: number[] = [];
-  for (let index = 0; index < settings.steps + 3; index++) {
+  const product = compile((x: tf.Tensor, y: tf.Tensor) => [tf.matMul(x, y)], { precision, name: "matmul" });
+  const call = async (): Promise<number> => {
     const start = performance.now();
     disposeTree(await product(a, b));
-    if (index >= 3) times.push(performance.now() - start);
-  }
-  const gflop = (2 * rows * inner * columns) / 1e9;
+    return performance.now() - start;
+  };
+  for (let index = 0; index < 3; index++) await call();
+  return call;
+}
+
+async function benchMatmul(settings: BenchSettings): Promise<Record<string, unknown>> {
+  await useEngine(settings.engine === undefined ? undefined : parseEngineChoice(settings.engine));
+  const matmul = await prepareMatmul(settings.precision);
+  const times: number[] = [];
+  for (let index = 0; index < settings.steps; index++) times.push(await matmul());
   const engine = currentEngine();
   return {
     bench: "matmul",
     engine: engine.name,
     device: engine.device,
     precision: settings.precision,
-    gflops: rounded((1000 * gflop) / Math.min(...times), 1),
-    gflops_median: rounded((1000 * gflop) / median(times), 1),
+    gflops: rounded((1000 * matmulGflop) / Math.min(...times), 1),
+    gflops_median: rounded((1000 * matmulGflop) / median(times), 1),
   };
 }
 
