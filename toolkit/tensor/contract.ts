@@ -29,6 +29,8 @@ export interface CompileOptions {
   readonly donate?: readonly number[];
   /** Shown in statistics and errors. */
   readonly name?: string;
+  /** A call computes little: an engine whose own ops are native runs `fn` op by op and spares the compilation. */
+  readonly small?: boolean;
 }
 
 export interface CompileStats {
@@ -45,7 +47,7 @@ export interface CompileStats {
 /**
  * A compiled function: same arguments and results as `fn`, results in a promise so that timers, interrupts and live
  * plots go on meanwhile. One executable per input signature (tree structure, shapes, dtypes).
- * On wasm it runs `fn` itself (in `tf.tidy`). Tensors that `fn` closes over are captured and stay on the device.
+ * On wasm, and on libtensorflow where it is `small`, it runs `fn` itself (in `tf.tidy`). Tensors that `fn` closes over are captured and stay on the device.
  */
 export interface Compiled<Args extends readonly TensorTree[], Out extends TensorTree> {
   (...args: Args): Promise<Out>;

@@ -1,4 +1,4 @@
-// `compile` for engines without a compiler: runs the function itself, in `tf.tidy`, and keeps the contract (a promise,
+// `compile` for engines without a compiler, and for functions not worth compiling: runs the function itself, in `tf.tidy`, and keeps the contract (a promise,
 // donated arguments freed, statistics). Not a tracer: that is compile.ts.
 import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, CompileStats, TensorTree } from "./contract.ts";

@@ -78,7 +78,7 @@ export function toTensors(batch: Batch): BatchTensors {
 
 /**
  * Compiled pieces of a step: the gradients of its parts, their sum, one update. The update is a program of its own, so
- * that it is compiled once for all input lengths and while the gradients' first program is.
+ * that it is compiled once for all input lengths and while the gradients' first program is; few parameters need none.
  */
 export interface Step {
   /** Gradients of one part of a step. `shares` [3]: its shares of the step's rows, label tokens and encoder positions. */
@@ -189,18 +189,37 @@ export function createStep(setup: StepSetup): Step {
     named("gradients"),
   );
   type Updated = { state: TrainState; numbers: StepNumbers };
-  const update: Compiled<[TrainState, Named, tf.Tensor], Updated> = compile(
-    (state: TrainState, gradients: Named, rates: tf.Tensor): Updated => {
-      const next = apply(state, gradients, rates);
-      return { state: next.state, numbers: { norm: next.norm } };
-    },
-    { ...named("update"), donate: [0] },
-  );
-  const sum: Compiled<[Named, Named], Named> = compile(
+  /** The same function for few parameters and for many, see `isFew`. */
+  const bySize = <Args extends readonly TensorTree[], Out extends TensorTree>(
+    fn: (...args: Args) => Out,
+    name: string,
+  ): { few: Compiled<Args, Out>; many: Compiled<Args, Out>; stats: CompileStats; dispose(): void } => {
+    const [few, many] = [true, false].map((small) => compile(fn, { ...named(name), donate: [0], small })) as [
+      Compiled<Args, Out>,
+      Compiled<Args, Out>,
+    ];
+    return {
+      few,
+      many,
+      get stats() {
+        return few.stats.calls > 0 ? few.stats : many.stats;
+      },
+      dispose: () => {
+        few.dispose();
+        many.dispose();
+      },
+    };
+  };
+  const updates = bySize((state: TrainState, gradients: Named, rates: tf.Tensor): Updated => {
+    const next = apply(state, gradients, rates);
+    return { state: next.state, numbers: { norm: next.norm } };
+  }, "update");
+  const sums = bySize(
     (a: Named, b: Named): Named =>
       Object.fromEntries(Object.entries(a).map(([name, tensor]) => [name, tf.add(tensor, b[name]!)])),
-    { ...named("sum"), donate: [0] },
+    "sum",
   );
+  const updateOf = (parameters: Named): typeof updates.few => (isFew(parameters) ? updates.few : updates.many);
 
   let preparing: Promise<void> | undefined;
   /** Compiles the update while the first gradients are; where that fails, the update itself will say so. */
@@ -217,7 +236,7 @@ export function createStep(setup: StepSetup): Step {
       }),
     );
     try {
-      await update.prepare({ parameters, optimizer: made.state }, made.gradients, made.rates);
+      await updateOf(parameters).prepare({ parameters, optimizer: made.state }, made.gradients, made.rates);
     } finally {
       disposeTree(made as TensorTree);
     }
@@ -229,19 +248,29 @@ export function createStep(setup: StepSetup): Step {
       preparing ??= prepareUpdate(parameters).catch(() => undefined);
       return result;
     },
-    add: sum as Step["add"],
+    add: ((sum: Named, part: Named) =>
+      isFew(sum) ? sums.few(sum, part) : sums.many(sum, part)) as unknown as Step["add"],
     async update(state, gradients, rates) {
       await preparing;
-      return update(state, gradients, rates);
+      return updateOf(state.parameters)(state, gradients, rates);
     },
     get stats() {
-      return { gradients: part.stats, add: sum.stats, update: update.stats };
+      return { gradients: part.stats, add: sums.stats, update: updates.stats };
     },
     dispose: () => {
-      for (const compiled of [part, update, sum]) compiled.dispose();
+      for (const compiled of [part, updates, sums]) compiled.dispose();
     },
   };
 }
+
+/**
+ * A prompt and its like, a handful of tensors: native ops one by one take a millisecond and no compilation. More tensors
+ * take longer so, and what is as large as a model is written to memory once for each op.
+ */
+const isFew = (parameters: Named): boolean => {
+  const tensors = Object.values(parameters);
+  return tensors.length <= 16 && tensors.reduce((sum, { size }) => sum + size, 0) <= smallUpdate;
+};
 
 /** Parameters of an update that may be computed once for nothing: a prompt, not a whole model. */
 const smallUpdate = 2 ** 22;

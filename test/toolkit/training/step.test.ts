@@ -17,8 +17,10 @@ if (!hasNative) console.log("libtensorflow is not installed here: no step is com
 const method = methods.mpt;
 const groups = Object.keys(method.learningRates);
 
-function prepared(model: T5Model): { step: Step; state: TrainState } {
-  const { options, parameters } = startMethod("mpt", model, 2);
+function prepared(model: T5Model, name: "mpt" | "full-fine-tuning" = "mpt"): { step: Step; state: TrainState } {
+  const method = methods[name];
+  const groups = Object.keys(method.learningRates);
+  const { options, parameters } = startMethod(name, model, 2);
   const optimizer = adamw();
   const step = createStep({ model, method, options, frozen: {}, optimizer, clipNorm: 1, groups, precision: "f32" });
   const trainable = parameters as Named;
@@ -57,6 +59,20 @@ describe.skipIf(!hasNative)("a compiled step", () => {
     expect(step.stats.update).toMatchObject({ executables: 1, calls: 4 });
     step.dispose();
     disposeTree([state as never, rates]);
+  });
+
+  it("compiles the update of many tensors, and runs that of a prompt op by op", async () => {
+    for (const name of ["mpt", "full-fine-tuning"] as const) {
+      const { step, state } = prepared(model, name);
+      const rates = tf.fill([Object.keys(methods[name].learningRates).length], 0.1);
+      const key = random.key(1);
+      const batch = tinyBatch();
+      const out = await takeStep(step, state, batch, key, rates);
+      expect(step.stats.update).toMatchObject({ executables: 1, calls: 1 });
+      expect(step.stats.update.compileMs > 0).toBe(name === "full-fine-tuning");
+      step.dispose();
+      disposeTree([out.state as never, out.numbers as never, key, rates, ...Object.values(batch)]);
+    }
   });
 
   it("has compiled the update when the first gradients are there, and leaves nothing behind", async () => {
