@@ -128,7 +128,7 @@ export function attend(
 ): tf.Tensor {
   let scores: tf.Tensor = tf.matMul(query, key, false, true);
   if (scale !== 1) scores = tf.mul(scores, scale);
-  if (bias) scores = tf.add(scores, bias);
+  if (bias) scores = tf.add(bias, scores);
   const weights = shiftedExp(scores);
   // Dropout scales weights one by one, so it may come before the division by their sum.
   return tf.mul(tf.matMul(dropout(weights), value), tf.div(1, tf.sum(weights, -1, true)));

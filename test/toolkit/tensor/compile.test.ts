@@ -105,8 +105,8 @@ describe("tracing", () => {
   });
   describe("products with several batch dimensions, where the device is slow with them", () => {
     const operands = (): [tf.Tensor, tf.Tensor] => [
-      tf.randomNormal([3, 2, 16, 8], 0, 1, "float32", 1),
-      tf.randomNormal([3, 2, 16, 4], 0, 1, "float32", 2),
+      tf.randomNormal([3, 2, 64, 16], 0, 1, "float32", 1),
+      tf.randomNormal([3, 2, 64, 8], 0, 1, "float32", 2),
     ];
     const product = (a: tf.Tensor, b: tf.Tensor): tf.Tensor[] => [tf.matMul(a, b, true, false)];
     const text = (precision: "f32" | "bf16", mergedBatches: boolean): string =>
@@ -115,7 +115,7 @@ describe("tracing", () => {
     it("have one, and turn the smaller operand instead of contracting the first one's rows", () => {
       const turned = (element: string): RegExp =>
         new RegExp(
-          `batching_dims = \\[0\\] x \\[0\\], contracting_dims = \\[2\\] x \\[1\\].* : \\(tensor<6x4x16x${element}>, tensor<6x16x8x${element}>\\)`,
+          `batching_dims = \\[0\\] x \\[0\\], contracting_dims = \\[2\\] x \\[1\\].* : \\(tensor<6x8x64x${element}>, tensor<6x64x16x${element}>\\)`,
         );
       expect(text("bf16", true)).toMatch(turned("bf16"));
       expect(text("f32", true)).toMatch(turned("f32"));
@@ -133,7 +133,7 @@ describe("tracing", () => {
       const compiled = compile(product, { precision });
       const [value] = await compiled(x, y);
       const expected = tf.matMul(x, y, true, false);
-      expect(value!.shape).toEqual([3, 2, 8, 4]);
+      expect(value!.shape).toEqual([3, 2, 16, 8]);
       const off = tf.max(tf.abs(tf.sub(value!, expected))).dataSync()[0]!;
       expect(off).toBeLessThan(tolerance * tf.max(tf.abs(expected)).dataSync()[0]!);
       compiled.dispose();

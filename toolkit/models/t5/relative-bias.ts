@@ -43,8 +43,10 @@ export function relativeBias(table: tf.Tensor, queries: number, keys: number, bu
   const repeated = tf.reshape(tf.tile(tf.tensor2d(ids, [1, width], "int32"), [queries, 1]), [queries * width]);
   const shifted = tf.reshape(tf.slice(repeated, [0], [queries * (width - 1)]), [queries, width - 1]);
   const index = tf.reshape(tf.slice(shifted, [0, 0], [queries, keys]), [queries * keys]);
-  const bias = tf.reshape(tf.gather(table, index), [queries, keys, heads]);
-  return tf.expandDims(tf.transpose(bias, [2, 0, 1]), 0);
+  const inputs = { x: tf.transpose(table), indices: index };
+  // `kept`: all layers read it, head by head; a compiled step would otherwise turn [Q·S, K] in each of them anew.
+  const bias: tf.Tensor = tf.engine().runKernel("GatherV2", inputs, { axis: 1, batchDims: 0, kept: true });
+  return tf.reshape(bias, [1, heads, queries, keys]);
 }
 
 /**

@@ -2,6 +2,7 @@
 // reduce, gather). Equal operations are written once, unused ones not at all. Knows nothing of tfjs; the kernels that
 // use it are in kernels/. Spec: openxla.org/stablehlo/spec.
 import type { Precision } from "../contract.ts";
+import { type Product, productsToMerge } from "./merged-products.ts";
 
 export type Element = "f32" | "bf16" | "i32" | "ui32" | "ui16" | "i1";
 
@@ -48,6 +49,9 @@ export const typeText = (value: { readonly shape: readonly number[]; readonly el
 
 /** From here on a sum in one go would lose digits: each number is rounded to the last digit of the sum so far. */
 const longSum = 2 ** 12;
+
+/** Multiplications of one product of a batch up to which it is not written as a product (8 target positions, heads of 64). */
+const tinyProduct = 2 ** 12;
 
 const floatBits = new DataView(new ArrayBuffer(4));
 
@@ -111,6 +115,8 @@ export class Builder {
   /** What a reshape was made of, by the name of its result. */
   readonly #reshaped = new Map<string, Value>();
   readonly #rows = new Map<string, Row>();
+  readonly #products = new Map<string, Product>();
+  readonly #sums = new Set<string>();
   /** Scalar arguments 0, 1, 2, … by number. */
   readonly #numbers: Value[] = [];
   #next = 0;
@@ -272,8 +278,44 @@ export class Builder {
     return order;
   }
 
+  /** Writes sums of many products as one product (merged-products.ts); the sum keeps its name. */
+  #mergeProducts(results: readonly Value[]): void {
+    const merges = productsToMerge({
+      order: this.#ordered(results),
+      results,
+      operands: (name) => this.#operations.get(name)?.operands ?? [],
+      isSum: (name) => this.#sums.has(name),
+      product: (name) => this.#products.get(name),
+    });
+    for (const { sum, groups, rest } of merges) {
+      const parts = groups.map((group) => this.#joined(group));
+      const whole = [...rest, ...parts].reduce((a, b) => this.binary("add", a, b));
+      this.#operations.set(sum, this.#operations.get(whole.name)!);
+    }
+  }
+
+  /** One product for the sum of several. Its first operand is contracted in its last dimension, as a processor likes it. */
+  #joined(group: readonly Product[]): Value {
+    const { left, batch, contract } = group[0]!;
+    const [at] = contract[0] as [number];
+    const last = left.shape.length - 1;
+    const turned = [...range(left.shape.length).filter((index) => index !== at), at];
+    const isTurned = leads(batch[0]);
+    const lefts = group.map((each) => (isTurned ? this.transpose(each.left, turned) : each.left));
+    const place = isTurned ? last : at;
+    return this.dot(
+      this.concatenate(lefts, place),
+      this.concatenate(
+        group.map(({ right }) => right),
+        contract[1][0]!,
+      ),
+      { batch, contract: [[place], contract[1]] },
+    );
+  }
+
   #lines(results: readonly Value[]): { lines: string[]; live: ReadonlySet<string>; flops: number } {
     this.#resolveGroups();
+    this.#mergeProducts(results);
     const order = this.#ordered(results);
     const lines: string[] = [];
     let flops = 0;
@@ -486,6 +528,11 @@ export class Builder {
   concatenate(parts: readonly Value[], dimension: number): Value {
     if (parts.length === 1) return parts[0]!;
     const first = parts[0]!;
+    // XLA joins bf16 as f32 on a processor; its bits it joins as they are.
+    if (first.element === "bf16") {
+      const bits = parts.map((part) => this.bitcast(part, "ui16"));
+      return this.bitcast(this.concatenate(bits, dimension), "bf16");
+    }
     const shape = first.shape.map((size, index) =>
       index === dimension ? parts.reduce((sum, part) => sum + part.shape[index]!, 0) : size,
     );
@@ -563,12 +610,14 @@ export class Builder {
   binary(op: string, a: Value, b: Value): Value {
     const shape = broadcastShape(a.shape, b.shape);
     const [left, right] = [this.broadcast(a, shape), this.broadcast(b, shape)];
-    return this.emit(
+    const made = this.emit(
       `stablehlo.${op} ${left.name}, ${right.name} : ${typeText(left)}`,
       [left, right],
       shape,
       left.element,
     );
+    if (op === "add" && made.element === "f32") this.#sums.add(made.name);
+    return made;
   }
 
   /** A binary operation with a number. */
@@ -658,6 +707,8 @@ export class Builder {
     options: {
       readonly batch?: readonly [readonly number[], readonly number[]];
       readonly contract: readonly [readonly number[], readonly number[]];
+      /** Operands that bf16 would round stay f32. */
+      readonly exact?: boolean;
     },
   ): Value {
     const [batchA, batchB] = options.batch ?? [[], []];
@@ -673,7 +724,16 @@ export class Builder {
       const merged = this.dot(merge(a), merge(b), { batch: [[0], [0]], contract: [left, right] });
       return this.reshape(merged, [...a.shape.slice(0, rank), ...merged.shape.slice(1)]);
     }
-    const narrow = this.precision === "bf16" && a.element !== "i32";
+    if (
+      this.mergesBatches &&
+      a.element === "f32" &&
+      batchA.length === 1 &&
+      contractA.length === 1 &&
+      isTiny(a, b, options.contract)
+    )
+      return this.#tinyDot(a, b, [contractA[0]!, contractB[0]!]);
+    const narrow =
+      this.precision === "bf16" && a.element !== "i32" && (options.exact !== true || a.narrow !== undefined);
     const [left, right] = narrow ? [this.convert(a, "bf16"), this.convert(b, "bf16")] : [a, b];
     const free = (value: Value, batch: readonly number[], contract: readonly number[]): number[] =>
       value.shape.filter((_, index) => !batch.includes(index) && !contract.includes(index));
@@ -691,13 +751,33 @@ export class Builder {
           ? ""
           : ", precision = [HIGHEST, HIGHEST]";
     const flops = 2 * sizeOf(shape) * sizeOf(contractA.map((index) => a.shape[index]!));
-    return this.emit(
+    const made = this.emit(
       `stablehlo.dot_general ${left.name}, ${right.name}, ${batch}contracting_dims = [${contractA}] x [${contractB}]${algorithm} : (${typeText(left)}, ${typeText(right)}) -> ${typeText({ shape, element })}`,
       [left, right],
       shape,
       element,
       flops,
     );
+    this.#products.set(made.name, { left, right, batch: [batchA, batchB], contract: options.contract });
+    return made;
+  }
+
+  /**
+   * A batch [n, ..] of small products, as multiplications and a sum: they fuse with what is around them, and a product
+   * is an object of its own in XLA's runtime, 2 ms to set up however small it is.
+   */
+  #tinyDot(a: Value, b: Value, [atA, atB]: readonly [number, number]): Value {
+    const last = (x: Value, at: number): Value => (at === 2 ? x : this.transpose(x, [0, 2, 1]));
+    const [left, right] = [last(a, atA), last(b, atB)];
+    const [batch, rows, inner] = left.shape as [number, number, number];
+    const columns = right.shape[1]!;
+    const shape = [batch, rows, columns, inner];
+    const terms = this.binary(
+      "multiply",
+      this.broadcastInDim(left, shape, [0, 1, 3]),
+      this.broadcastInDim(right, shape, [0, 2, 3]),
+    );
+    return this.reduce("add", terms, [3]);
   }
 
   /** Rows of `x` along `axis` at integer positions; the result is x's shape with that axis replaced by `indices.shape`. */
@@ -729,6 +809,14 @@ export class Builder {
       x.element,
     );
   }
+}
+
+/** Whether each product of a batch of matrices is so small that setting it up costs more than computing it. */
+function isTiny(a: Value, b: Value, contract: readonly [readonly number[], readonly number[]]): boolean {
+  if (a.shape.length !== 3 || b.shape.length !== 3) return false;
+  const inner = a.shape[contract[0][0]!]!;
+  const [rows, columns] = [a.shape[3 - contract[0][0]!]!, b.shape[3 - contract[1][0]!]!];
+  return rows * columns * inner <= tinyProduct;
 }
 
 /** Pairs each donated argument with a result of its type that no other argument has; the rest is simply freed. */

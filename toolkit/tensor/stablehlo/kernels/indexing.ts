@@ -38,12 +38,30 @@ function flatIndex(b: Builder, indices: Value, sizes: readonly number[]): Value 
 /** Up to so many elements, segments times parts, a segment sum looks at all of them. */
 const fewParts = 2 ** 20;
 
+/** Up to so many elements, table columns times positions, a gather may be a product. */
+const fewPicked = 2 ** 23;
+
+/**
+ * Columns of `x` [n, m] at `indices` [k] as a product with ones and zeros, which is exact: [n, k]. What many kernels
+ * read is so computed once. A gather would be turned and computed anew in each of them. Undefined where it would be large.
+ */
+function pickedByProduct(b: Builder, x: Value, indices: Value): Value | undefined {
+  const shape = [x.shape[1]!, indices.shape[0]!];
+  if (sizeOf(shape) > fewPicked || x.element !== "f32") return undefined;
+  const isPicked = b.compare("EQ", b.broadcastInDim(indices, shape, [1]), b.iota(shape, 0, "i32"));
+  return b.dot(x, b.convert(isPicked, "f32"), { contract: [[1], [0]], exact: true });
+}
+
 export const indexing: Readonly<Record<string, Lowering>> = {
   GatherV2: (b, inputs, attributes) => {
     const x = inputs.x!;
     const indices = b.convert(inputs.indices!, "i32");
     const axis = oneAxis(attributes.axis, x.shape.length);
     const batch = (attributes.batchDims as number | undefined) ?? 0;
+    if (attributes.kept === true && axis === 1 && x.shape.length === 2 && b.mergesBatches) {
+      const picked = pickedByProduct(b, x, b.reshape(indices, [sizeOf(indices.shape)]));
+      if (picked) return b.reshape(picked, [x.shape[0]!, ...indices.shape]);
+    }
     return batch === 0
       ? b.gather(x, indices, axis)
       : batchedGather(b, x, indices, axis, batch < 0 ? batch + indices.shape.length : batch);
