@@ -15,6 +15,7 @@ interface Figures {
   readonly cell_median_ms?: number;
   readonly cell_p99_ms?: number;
   /** Of each round, sorted. */
+  readonly cell_medians_ms?: readonly number[];
   readonly cell_p99s_ms?: readonly number[];
   readonly lines_s?: number;
   readonly lines_lost_runs?: number;
@@ -89,20 +90,18 @@ try {
   const wanted = ["bunsen", "floor", ...Object.keys(peers).filter((name) => installed.includes(name))].filter(
     (name) => only === undefined || only.includes(name),
   );
-  const figures: Figures[] = [];
-  for (const name of wanted) {
-    console.error(`measuring ${name} …`);
-    const run = Bun.spawnSync(
-      [python, resolve(import.meta.dirname, "kernel_bench.py"), `${name}:${peers[name] ?? "ts"}`],
-      { env, cwd: home, stderr: "pipe" },
-    );
-    const line = run.stdout.toString().trim();
-    figures.push(
-      line === ""
-        ? { kernel: name, failed: run.stderr.toString().trim().split("\n").at(-1) ?? "" }
-        : (JSON.parse(line) as Figures),
-    );
-  }
+  console.error(`measuring ${wanted.join(", ")} in turn …`);
+  const run = Bun.spawnSync(
+    [
+      python,
+      resolve(import.meta.dirname, "kernel_bench.py"),
+      ...wanted.map((name) => `${name}:${peers[name] ?? "ts"}`),
+    ],
+    { env, cwd: home, stderr: "pipe" },
+  );
+  const output = run.stdout.toString().trim();
+  if (output === "") throw new Error(`kernel_bench.py printed nothing: ${run.stderr.toString().trim()}`);
+  const figures = output.split("\n").map((line) => JSON.parse(line) as Figures);
   if (args.includes("--json")) console.log(JSON.stringify(figures, null, 1));
   else print(figures);
   const mine = figures.find((each) => each.kernel === "bunsen");
@@ -130,7 +129,8 @@ function print(figures: readonly Figures[]): void {
   for (const row of rows) {
     console.log(`| ${row.what}, ${row.unit} | ≤ ${row.goal} | ${figures.map((each) => cell(row, each)).join(" | ")} |`);
   }
-  for (const each of figures)
-    console.log(`${each.kernel}: p99 of \`1+1\` by round, ms: ${each.cell_p99s_ms?.join(" ")}`);
+  for (const { kernel, cell_medians_ms: medians, cell_p99s_ms: p99s } of figures)
+    if (medians && p99s)
+      console.log(`${kernel}: \`1+1\` by round, ms: medians ${medians.join(" ")}; p99s ${p99s.join(" ")}`);
   for (const each of figures) if (each.failed !== undefined) console.log(`${each.kernel}: ${each.failed}`);
 }

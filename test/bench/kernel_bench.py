@@ -1,6 +1,7 @@
 """Measures Jupyter kernels side by side through jupyter_client: kernel_bench.py NAME:LANGUAGE...  (ts or py).
 
-One JSON line for each kernel. Everything is timed from the client's side, on the real libzmq.
+One JSON line for each kernel. Everything is timed from the client's side, on the real libzmq. Each part is measured on all
+kernels before the next one, cells in rounds that go from kernel to kernel: a slow stretch of the machine meets all of them.
 """
 
 import contextlib
@@ -126,25 +127,19 @@ def completions(name, code, result):
         result["pss_mb"] = pss(psutil.Process(manager.provisioner.pid)) / 1e6
 
 
-def cells(name, code, result):
-    # Each round on a kernel of its own. One round's p99 is its fourth slowest cell: the machine's pauses as much as the kernel's.
-    rounds = []
-    for _ in range(5):
-        with running(name) as (_, client):
-            # As a person finds it: started, its first question answered, at rest.
-            complete(client, code["complete"])
-            time.sleep(2)
-            run(client, code["one"])
-            times = []
-            for _ in range(300):
-                begin = time.perf_counter()
-                run(client, code["one"], 10)
-                times.append(1e3 * (time.perf_counter() - begin))
-            times.sort()
-            rounds.append(times)
-    result["cell_median_ms"] = statistics.median(times[150] for times in rounds)
-    result["cell_p99_ms"] = statistics.median(times[296] for times in rounds)
-    result["cell_p99s_ms"] = sorted(round(times[296], 2) for times in rounds)
+def cells(name, code):
+    """Milliseconds of 300 cells on a new kernel, sorted. The p99 is the fourth slowest: the machine's pauses as much as the kernel's."""
+    with running(name) as (_, client):
+        # As a person finds it: started, its first question answered, at rest.
+        complete(client, code["complete"])
+        time.sleep(2)
+        run(client, code["one"])
+        times = []
+        for _ in range(300):
+            begin = time.perf_counter()
+            run(client, code["one"], 10)
+            times.append(1e3 * (time.perf_counter() - begin))
+        return sorted(times)
 
 
 def lines(name, code, result):
@@ -182,25 +177,54 @@ def interrupts(name, code, result):
         result["state_kept"] = kept
 
 
-def measure(name, language):
+ROUNDS = 7
+
+
+def first_replies(name, code, result):
+    result["first_reply_s"] = statistics.median(first_reply(name) for _ in range(7))
+
+
+def measure(kernels):
     """Each part on a kernel of its own: one that fails in one (a peer that dies, or loses an idle) is measured in the others."""
-    result = {"kernel": name}
-    parts = (cells,)
-    if name != "floor":
-        result["first_reply_s"] = statistics.median(first_reply(name) for _ in range(7))
-        parts = (completions, cells, lines, interrupts)
-    failed = []
-    for part in parts:
+    results = {name: {"kernel": name} for name in kernels}
+    failed = {name: [] for name in kernels}
+
+    def attempt(part, name, *rest):
         try:
-            part(name, CODE[language], result)
+            return part(name, CODE[kernels[name]], *rest)
         except Exception as error:
-            failed.append(f"{part.__name__}: {error!r}")
-    if failed:
-        result["failed"] = "; ".join(failed)
-    return result
+            failed[name].append(f"{part.__name__}: {error!r}")
+            return None
+
+    rounds = {name: [] for name in kernels}
+    for number in range(ROUNDS):
+        # Forwards and backwards, so that no kernel is always the one after another.
+        for name in list(kernels) if number % 2 == 0 else reversed(list(kernels)):
+            if failed[name]:
+                continue
+            times = attempt(cells, name)
+            if times is not None:
+                rounds[name].append(times)
+    for name, all_times in rounds.items():
+        if failed[name] or not all_times:
+            continue
+        medians = sorted(times[150] for times in all_times)
+        p99s = sorted(times[296] for times in all_times)
+        results[name]["cell_median_ms"] = statistics.median(medians)
+        results[name]["cell_p99_ms"] = statistics.median(p99s)
+        results[name]["cell_medians_ms"] = [round(each, 2) for each in medians]
+        results[name]["cell_p99s_ms"] = [round(each, 2) for each in p99s]
+    for part in (first_replies, completions, lines, interrupts):
+        for name in kernels:
+            if name != "floor":
+                attempt(part, name, results[name])
+    for name, problems in failed.items():
+        if problems:
+            results[name]["failed"] = "; ".join(problems)
+    return results.values()
 
 
 if __name__ == "__main__":
-    for argument in sys.argv[1:]:
-        kernel, _, kind = argument.partition(":")
-        print(json.dumps(measure(kernel, kind or "ts")), flush=True)
+    named = [argument.partition(":") for argument in sys.argv[1:]]
+    for result in measure({name: language or "ts" for name, _, language in named}):
+        print(json.dumps(result), flush=True)
