@@ -206,6 +206,10 @@ describe.skipIf(!hasNative)("compile", () => {
     expect(f.stats).toMatchObject({ executables: 3, calls: 4 });
     expect(f.stats.compileMs).toBeGreaterThan(0);
   });
+  it.each(["2 × 3", "größe", "a.b/c"])("takes any name: %s", async (name) => {
+    const [doubled] = await compile((x: tf.Tensor) => [tf.mul(x, 2)], { name })(tf.tensor1d([1]));
+    expect(doubled!.dataSync()[0]).toBe(2);
+  });
   it("counts a compilation and its time after one call, and none before", async () => {
     const fine = compile((x: tf.Tensor) => [tf.exp(x)]);
     expect(fine.stats).toMatchObject({ executables: 0, compileMs: 0 });

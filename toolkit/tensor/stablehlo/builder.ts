@@ -406,7 +406,7 @@ export class Builder {
             `${value.name}: ${typeText(value)}${aliases.has(position) ? ` {tf.aliasing_output = ${aliases.get(position)} : i32}` : ""}`,
         )
         .join(", ");
-      return `module @${name.replace(/\W/g, "_")} {\n  func.func public @main(${parameters}) -> (${types}) {\n${body}\n    return ${names} : ${types}\n  }\n}\n`;
+      return `module @${name.replace(/\W/g, "_").replace(/^(?=\d)/, "_")} {\n  func.func public @main(${parameters}) -> (${types}) {\n${body}\n    return ${names} : ${types}\n  }\n}\n`;
     };
     return { text: render(), render, arguments: used, results, flops };
   }
