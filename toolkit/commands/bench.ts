@@ -8,6 +8,7 @@ import { parseT5Config, type T5Model, t5Model } from "#toolkit/models/t5/index.t
 import { t5Shapes } from "#toolkit/models/t5/weights.ts";
 import { adamw } from "#toolkit/nn/index.ts";
 import {
+  compile,
   currentEngine,
   disposeTree,
   type Precision,
@@ -148,6 +149,8 @@ function weightsOf(shape: string, precision: Precision, dropout: number): T5Mode
 }
 
 const median = (values: readonly number[]): number => values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+/** GFLOP/s of so many GFLOP in so many milliseconds. */
+const rate = (gflop: number, ms: number): number => (1000 * gflop) / ms;
 const rounded = (value: number, digits = 0): number => Number(value.toFixed(digits));
 
 /** A training step on random weights, ready to run. */
@@ -288,6 +291,7 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
   }
   const { stats } = step;
   const engine = currentEngine();
+  const gflop = stats.gradients.flops / 1e9;
   const stepMs = median(times);
   const compileMs = Math.max(0, first.ms - stats.gradients.traceMs - Math.min(...times));
   return {
@@ -320,18 +324,15 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     // Kilobytes on Linux.
     peak_rss_mib: rounded(process.resourceUsage().maxRSS / 1024),
     ...(steps >= 100 ? growth(memory) : {}),
-    gflop: rounded(stats.gradients.flops / 1e9, 1),
-    gflops: rounded(stats.gradients.flops / 1e6 / stepMs, 1),
+    gflop: rounded(gflop, 1),
+    gflops: rounded(rate(gflop, stepMs), 1),
     ...(matmul === undefined
       ? {}
       : {
-          matmul_gflops_median: rounded((1000 * matmulGflop) / median(products), 1),
-          matmul_gflops_best: rounded((1000 * matmulGflop) / Math.min(...products), 1),
-          share: rounded((stats.gradients.flops / 1e9 / stepMs) * (median(products) / matmulGflop), 3),
-          share_of_best: rounded(
-            (stats.gradients.flops / 1e9 / Math.min(...times)) * (Math.min(...products) / matmulGflop),
-            3,
-          ),
+          matmul_gflops_median: rounded(rate(matmulGflop, median(products)), 1),
+          matmul_gflops_best: rounded(rate(matmulGflop, Math.min(...products)), 1),
+          share: rounded(rate(gflop, stepMs) / rate(matmulGflop, median(products)), 3),
+          share_of_best: rounded(rate(gflop, Math.min(...times)) / rate(matmulGflop, Math.min(...products)), 3),
         }),
     tokens_per_s: rounded((1000 * batch * (input + target)) / stepMs, 1),
     loss: rounded(loss, 4),
@@ -345,7 +346,6 @@ const matmulGflop = (2 * rows * inner * columns) / 1e9;
 
 /** The product [2048, 768] by [768, 3072], compiled; each call gives its milliseconds. */
 async function prepareMatmul(precision: Precision): Promise<() => Promise<number>> {
-  const { compile } = await import("#toolkit/tensor/index.ts");
   const store = precision === "bf16" ? "bf16" : "f32";
   const upload = (shape: readonly [number, number], seed: number): tf.Tensor => {
     const values = Float32Array.from({ length: shape[0] * shape[1] }, (_, index) => Math.sin(index * seed));
@@ -373,8 +373,8 @@ async function benchMatmul(settings: BenchSettings): Promise<Record<string, unkn
     engine: engine.name,
     device: engine.device,
     precision: settings.precision,
-    gflops: rounded((1000 * matmulGflop) / Math.min(...times), 1),
-    gflops_median: rounded((1000 * matmulGflop) / median(times), 1),
+    gflops: rounded(rate(matmulGflop, Math.min(...times)), 1),
+    gflops_median: rounded(rate(matmulGflop, median(times)), 1),
   };
 }
 

@@ -29,8 +29,11 @@ export interface CompileOptions {
   readonly donate?: readonly number[];
   /** Shown in statistics and errors. */
   readonly name?: string;
-  /** A call computes little: an engine whose own ops are native runs `fn` op by op and spares the compilation. */
-  readonly small?: boolean;
+  /**
+   * Whether calls with arguments like these compute little: an engine whose own ops are native then runs `fn` op by op
+   * and spares the compilation. Asked once, at the first call.
+   */
+  readonly small?: (args: readonly TensorTree[]) => boolean;
 }
 
 export interface CompileStats {

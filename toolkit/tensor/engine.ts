@@ -4,6 +4,7 @@ import { basename } from "node:path";
 import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, Engine, EngineChoice, TensorTree } from "./contract.ts";
 import { EngineError, EngineUnavailableError, NativeLibraryError } from "./errors.ts";
+import { plainCompile } from "./plain-compile.ts";
 import type { Runtime, StoredType, WeightStore } from "./runtime.ts";
 import { discoverTensorflow } from "./runtimes/libtensorflow/discover.ts";
 import { startTensorflow } from "./runtimes/libtensorflow/runtime.ts";
@@ -146,15 +147,20 @@ export function compile<Args extends readonly TensorTree[], Out extends TensorTr
 ): Compiled<Args, Out> {
   let inner: Compiled<Args, Out> | undefined;
   let disposed = false;
-  const onEngine = async (): Promise<Compiled<Args, Out>> => {
+  const start = (args: Args): Compiled<Args, Out> => {
+    const runtime = currentRuntime();
+    const isPlain = runtime.nativeOps === true && options.small?.(args) === true;
+    return isPlain ? plainCompile(fn, options) : runtime.compile(fn, options);
+  };
+  const onEngine = async (args: Args): Promise<Compiled<Args, Out>> => {
     if (!active) await useEngine();
-    if (!disposed) inner ??= currentRuntime().compile(fn, options);
+    if (!disposed) inner ??= start(args);
     if (!inner) throw new EngineUnavailableError("the compiled function was disposed before its first call");
     return inner;
   };
-  const compiled = async (...args: Args): Promise<Out> => (await onEngine())(...args);
+  const compiled = async (...args: Args): Promise<Out> => (await onEngine(args))(...args);
   return Object.defineProperties(compiled, {
-    prepare: { value: async (...args: Args): Promise<void> => (await onEngine()).prepare(...args) },
+    prepare: { value: async (...args: Args): Promise<void> => (await onEngine(args)).prepare(...args) },
     stats: { get: () => inner?.stats ?? { executables: 0, calls: 0, traceMs: 0, compileMs: 0, flops: 0 } },
     dispose: {
       value: (): void => {

@@ -11,6 +11,8 @@ export type WeightStore = "f32" | "bf16";
 
 export interface Runtime {
   readonly engine: Engine;
+  /** Whether its own ops are native: what computes little need not be compiled. */
+  readonly nativeOps?: boolean;
   /** A tensor of raw little-endian bytes; they may be a view of a mapped file and are not kept. */
   upload(bytes: Uint8Array, stored: StoredType, shape: readonly number[], store: WeightStore): Tensor;
   compile<Args extends readonly TensorTree[], Out extends TensorTree>(

@@ -189,43 +189,23 @@ export function createStep(setup: StepSetup): Step {
     named("gradients"),
   );
   type Updated = { state: TrainState; numbers: StepNumbers };
-  /** The same function for few parameters and for many, see `isFew`. */
-  const bySize = <Args extends readonly TensorTree[], Out extends TensorTree>(
-    fn: (...args: Args) => Out,
-    name: string,
-  ): { few: Compiled<Args, Out>; many: Compiled<Args, Out>; stats: CompileStats; dispose(): void } => {
-    const [few, many] = [true, false].map((small) => compile(fn, { ...named(name), donate: [0], small })) as [
-      Compiled<Args, Out>,
-      Compiled<Args, Out>,
-    ];
-    return {
-      few,
-      many,
-      get stats() {
-        return few.stats.calls > 0 ? few.stats : many.stats;
-      },
-      dispose: () => {
-        few.dispose();
-        many.dispose();
-      },
-    };
-  };
-  const updates = bySize((state: TrainState, gradients: Named, rates: tf.Tensor): Updated => {
-    const next = apply(state, gradients, rates);
-    return { state: next.state, numbers: { norm: next.norm } };
-  }, "update");
-  const sums = bySize(
+  const update: Compiled<[TrainState, Named, tf.Tensor], Updated> = compile(
+    (state: TrainState, gradients: Named, rates: tf.Tensor): Updated => {
+      const next = apply(state, gradients, rates);
+      return { state: next.state, numbers: { norm: next.norm } };
+    },
+    { ...named("update"), donate: [0], small: ([state]) => isFew((state as TrainState).parameters) },
+  );
+  const sum: Compiled<[Named, Named], Named> = compile(
     (a: Named, b: Named): Named =>
       Object.fromEntries(Object.entries(a).map(([name, tensor]) => [name, tf.add(tensor, b[name]!)])),
-    "sum",
+    { ...named("sum"), donate: [0], small: ([a]) => isFew(a as Named) },
   );
-  const updateOf = (parameters: Named): typeof updates.few => (isFew(parameters) ? updates.few : updates.many);
 
   let preparing: Promise<void> | undefined;
   /** Compiles the update while the first gradients are; where that fails, the update itself will say so. */
   const prepareUpdate = async (parameters: Named): Promise<void> => {
-    const numbers = Object.values(parameters).reduce((sum, { size }) => sum + size, 0);
-    if (numbers > smallUpdate) return;
+    if (numbersIn(parameters) > smallUpdate) return;
     // After the gradients' call is under way: tracing would hold it up.
     await new Promise(setImmediate);
     const made = tf.tidy(() =>
@@ -236,7 +216,7 @@ export function createStep(setup: StepSetup): Step {
       }),
     );
     try {
-      await updateOf(parameters).prepare({ parameters, optimizer: made.state }, made.gradients, made.rates);
+      await update.prepare({ parameters, optimizer: made.state }, made.gradients, made.rates);
     } finally {
       disposeTree(made as TensorTree);
     }
@@ -248,17 +228,16 @@ export function createStep(setup: StepSetup): Step {
       preparing ??= prepareUpdate(parameters).catch(() => undefined);
       return result;
     },
-    add: ((sum: Named, part: Named) =>
-      isFew(sum) ? sums.few(sum, part) : sums.many(sum, part)) as unknown as Step["add"],
+    add: sum as Step["add"],
     async update(state, gradients, rates) {
       await preparing;
-      return updateOf(state.parameters)(state, gradients, rates);
+      return update(state, gradients, rates);
     },
     get stats() {
-      return { gradients: part.stats, add: sums.stats, update: updates.stats };
+      return { gradients: part.stats, add: sum.stats, update: update.stats };
     },
     dispose: () => {
-      for (const compiled of [part, updates, sums]) compiled.dispose();
+      for (const compiled of [part, update, sum]) compiled.dispose();
     },
   };
 }
@@ -267,10 +246,10 @@ export function createStep(setup: StepSetup): Step {
  * A prompt and its like, a handful of tensors: native ops one by one take a millisecond and no compilation. More tensors
  * take longer so, and what is as large as a model is written to memory once for each op.
  */
-const isFew = (parameters: Named): boolean => {
-  const tensors = Object.values(parameters);
-  return tensors.length <= 16 && tensors.reduce((sum, { size }) => sum + size, 0) <= smallUpdate;
-};
+const isFew = (parameters: Named): boolean =>
+  Object.keys(parameters).length <= 16 && numbersIn(parameters) <= smallUpdate;
+
+const numbersIn = (parameters: Named): number => Object.values(parameters).reduce((sum, { size }) => sum + size, 0);
 
 /** Parameters of an update that may be computed once for nothing: a prompt, not a whole model. */
 const smallUpdate = 2 ** 22;

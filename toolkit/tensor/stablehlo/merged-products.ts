@@ -44,29 +44,28 @@ export function productsToMerge({ order, results, operands, isSum, product }: Gr
     .filter((name) => isSum(name) && !inner.has(name))
     .flatMap((sum) => {
       const terms: Value[] = [];
-      const pending = [...operands(sum)].reverse();
+      const pending = operands(sum).toReversed();
       for (let next = pending.pop(); next; next = pending.pop()) {
-        if (inner.has(next.name)) pending.push(...[...operands(next.name)].reverse());
+        if (inner.has(next.name)) pending.push(...operands(next.name).toReversed());
         else terms.push(next);
       }
       const size = sizeOf(terms[0]!.shape);
-      const alike = new Map<string, Product[]>();
       const groupOf = (term: Value): string | undefined => {
         const found = uses.get(term.name) === 1 ? product(term.name) : undefined;
         if (found === undefined || found.contract[0].length !== 1 || copiedBy(found) >= size) return undefined;
         const { left, right, batch, contract } = found;
         const free = (value: Value, side: 0 | 1): (number | null)[] =>
-          value.shape.map((size, index) => (index === contract[side][0] ? null : size));
+          value.shape.map((length, index) => (index === contract[side][0] ? null : length));
         return JSON.stringify([left.element, right.element, batch, contract, free(left, 0), free(right, 1)]);
       };
-      for (const term of terms) {
-        const key = groupOf(term);
-        if (key !== undefined) alike.set(key, [...(alike.get(key) ?? []), product(term.name)!]);
-      }
-      const joined = new Set([...alike].filter(([, group]) => pays(group, size)).map(([key]) => key));
-      if (joined.size === 0) return [];
-      const rest = terms.filter((term) => !joined.has(groupOf(term) ?? ""));
-      return [{ sum, groups: [...joined].map((key) => alike.get(key)!), rest }];
+      const groups = [...Map.groupBy(terms, groupOf)]
+        .filter(([key]) => key !== undefined)
+        .map(([, members]) => ({ members, products: members.map(({ name }) => product(name)!) }))
+        .filter(({ products }) => pays(products, size));
+      if (groups.length === 0) return [];
+      const joined = new Set(groups.flatMap(({ members }) => members));
+      const rest = terms.filter((term) => !joined.has(term));
+      return [{ sum, groups: groups.map(({ products }) => products), rest }];
     });
 }
 

@@ -40,7 +40,6 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
   const binding = createBinding(tensorflow);
   const backend = await register(binding);
   const gpu = tensorflow.devices.find(({ type }) => type === "GPU");
-  const compiles = hasXla(tensorflow);
 
   const isNarrow = (tensor: tf.Tensor): boolean => {
     const id = backend.tensorMap.has(tensor.dataId) ? backend.tensorMap.get(tensor.dataId)!.id : -1;
@@ -104,8 +103,8 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
         dtype,
       );
     },
-    compile: (fn, options) =>
-      compiles && options.small !== true ? compileFor(device, fn, options) : plainCompile(fn, options),
+    compile: hasXla(tensorflow) ? (fn, options) => compileFor(device, fn, options) : plainCompile,
+    nativeOps: true,
   };
 }
 

@@ -35,6 +35,12 @@ function flatIndex(b: Builder, indices: Value, sizes: readonly number[]): Value 
   return flat;
 }
 
+/** Whether position i, of `count`, is what index j names, for `indices` [k]: [count, k]. */
+function isAt(b: Builder, indices: Value, count: number): Value {
+  const shape = [count, indices.shape[0]!];
+  return b.compare("EQ", b.broadcastInDim(indices, shape, [1]), b.iota(shape, 0, "i32"));
+}
+
 /** Up to so many elements, segments times parts, a segment sum looks at all of them. */
 const fewParts = 2 ** 20;
 
@@ -48,8 +54,7 @@ const fewPicked = 2 ** 23;
 function pickedByProduct(b: Builder, x: Value, indices: Value): Value | undefined {
   const shape = [x.shape[1]!, indices.shape[0]!];
   if (sizeOf(shape) > fewPicked || x.element !== "f32") return undefined;
-  const isPicked = b.compare("EQ", b.broadcastInDim(indices, shape, [1]), b.iota(shape, 0, "i32"));
-  return b.dot(x, b.convert(isPicked, "f32"), { contract: [[1], [0]], exact: true });
+  return b.dot(x, b.convert(isAt(b, indices, shape[0]!), "f32"), { contract: [[1], [0]], exact: true });
 }
 
 export const indexing: Readonly<Record<string, Lowering>> = {
@@ -98,7 +103,7 @@ export const indexing: Readonly<Record<string, Lowering>> = {
     // A few rows of a few tasks: each segment sums the parts that are its own. One kernel instead of a scatter into
     // zeros, and in an order that is the same on every device.
     const shape = [segments, count, ...rest];
-    const isOwn = b.compare("EQ", b.broadcastInDim(ids, [segments, count], [1]), b.iota([segments, count], 0, "i32"));
+    const isOwn = isAt(b, ids, segments);
     const candidates = b.broadcastInDim(parts, shape, range(shape.length - 1, 1));
     const own = b.select(b.broadcastInDim(isOwn, shape, [0, 1]), candidates, b.splat(0, [], x!.element));
     return b.reduce("add", own, [1]);
