@@ -12,6 +12,8 @@ const python: string = windows ? join(venv, "Scripts/python.exe") : join(venv, "
 
 /** The pinned native engine; wheels exist for these platforms only (PyPI, 2026-11). */
 const nativeWheel = "tensorflow-cpu==2.21.0";
+/** The products of its compiled programs (toolkit/tensor/runtimes/onednn): its newest build for OpenMP. */
+const productsWheel = "onednn-cpu-gomp==2023.2.0";
 const nativePlatform: boolean = process.platform === "linux" && process.arch === "x64";
 const nativePythons: readonly string[] = ["3.10", "3.11", "3.12", "3.13"];
 
@@ -134,8 +136,8 @@ function setUpNative(): void {
     return;
   }
   // Only the shared libraries are used: --no-deps leaves out Keras, NumPy and the rest of TensorFlow's Python side.
-  stamped(join(venv, ".bunsen-native"), `${nativeWheel} ${version}`, () =>
-    step(`native tensor engine (${nativeWheel})`, [
+  stamped(join(venv, ".bunsen-native"), `${nativeWheel} ${productsWheel} ${version}`, () =>
+    step(`native tensor engine (${nativeWheel}, ${productsWheel})`, [
       python,
       "-m",
       "pip",
@@ -144,6 +146,7 @@ function setUpNative(): void {
       "--disable-pip-version-check",
       "--no-deps",
       nativeWheel,
+      productsWheel,
     ]),
   );
 }

@@ -14,6 +14,7 @@ import {
   useEngine,
 } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
+import { discoverOnednn } from "#toolkit/tensor/runtimes/onednn/discover.ts";
 import { discoverPlugin } from "#toolkit/tensor/runtimes/pjrt/discover.ts";
 import { type Command, UsageError } from "./contract.ts";
 
@@ -22,8 +23,8 @@ const names = ["cuda", "cpu", "wasm"] as const;
 const usage = `usage: bunsen engines [--json]
 
 Lists the tensor engines: where each was looked for, what was found, version, device, memory, and the speed of a
-[2048, 768] by [768, 3072] product. --engine or BUNSEN_ENGINE (auto, cuda, cpu, wasm) chooses one; BUNSEN_TENSORFLOW
-and BUNSEN_PJRT_PLUGIN name libraries.`;
+[2048, 768] by [768, 3072] product. --engine or BUNSEN_ENGINE (auto, cuda, cpu, wasm) chooses one; BUNSEN_TENSORFLOW,
+BUNSEN_ONEDNN (or off) and BUNSEN_PJRT_PLUGIN name libraries.`;
 
 interface Looked {
   readonly path: string;
@@ -42,7 +43,7 @@ interface Report {
 
 const lookedFor: Readonly<Record<Engine["name"], () => readonly Looked[]>> = {
   cuda: () => discoverPlugin().looked,
-  cpu: () => discoverTensorflow().looked,
+  cpu: () => [...discoverTensorflow().looked, ...discoverOnednn().looked],
   wasm: () => [{ path: "@tensorflow/tfjs-backend-wasm", because: "part of this package", found: "yes" }],
 };
 
@@ -106,6 +107,7 @@ function describe(report: Report): string {
   const lines = [`${report.name.padEnd(5)} ${report.works ? "works" : "not available"}`];
   if (report.engine)
     lines.push(`      ${report.engine.version} on ${report.engine.device}, ${report.gflops} GFLOP/s f32`);
+  if (report.engine?.products) lines.push(`      matrix products of compiled functions: ${report.engine.products}`);
   if (report.engine?.programCache) lines.push(`      compiled programs are kept in ${report.engine.programCache}`);
   if (report.problem) lines.push(`      ${report.problem.split("\n")[0]}`);
   for (const { path, because, found } of report.looked)
@@ -132,9 +134,12 @@ export const command: Command = {
       `${cpus().length} cores of ${cpus()[0]?.model.trim() ?? "an unknown processor"}, ${Math.round(totalmem() / 2 ** 30)} GiB; "auto" takes ${chosen}`,
     );
     for (const report of reports) terminal.out(describe(report));
+    const processor = reports.find(({ name }) => name === "cpu")?.engine;
+    if (processor?.products === "XLA's own" && process.env.BUNSEN_ONEDNN !== "off")
+      terminal.out("Faster products of compiled functions: pip install onednn-cpu-gomp into the same environment.");
     if (chosen === "wasm")
       terminal.out(
-        'More speed: pip install tensorflow-cpu into the active venv or ./.venv (Linux x86-64), for an NVIDIA GPU "jax-cuda12-pjrt".',
+        'More speed: pip install tensorflow-cpu onednn-cpu-gomp into the active venv or ./.venv (Linux x86-64), for an NVIDIA GPU "jax-cuda12-pjrt".',
       );
     return 0;
   },

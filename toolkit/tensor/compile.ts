@@ -3,7 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, CompileStats, TensorTree } from "./contract.ts";
 import { CompileError } from "./errors.ts";
-import type { Program } from "./stablehlo/builder.ts";
+import type { CalledProducts, Program } from "./stablehlo/builder.ts";
 import { type Source, type Trace, trace } from "./tracer.ts";
 import { disposeTree, treeLeaves, treeSignature, treeWithLeaves } from "./trees.ts";
 
@@ -26,6 +26,8 @@ export interface Device {
   readonly mergedBatches: boolean;
   /** Whether long sums are to be written as sums of windows, since its compiler does not do so itself. */
   readonly windowedSums?: boolean;
+  /** The library that computes its programs' products, where there is one. */
+  readonly calledProducts?: CalledProducts | undefined;
   /**
    * `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call.
    * `beside`: if this compiles, then on a thread of its own instead of the engine thread.
@@ -60,6 +62,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       isNarrow: (tensor) => device.isNarrow(tensor),
       mergedBatches: device.mergedBatches,
       windowedSums: device.windowedSums ?? false,
+      calledProducts: device.calledProducts,
     });
     const constants = new Map<Source, tf.Tensor>();
     for (const source of traced.sources) {

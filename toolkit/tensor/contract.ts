@@ -19,6 +19,8 @@ export interface Engine {
   readonly device: string;
   /** Threads that one op may use, where the engine lets us say so: BUNSEN_THREADS, else all cores. */
   readonly threads?: number;
+  /** What computes the matrix products of compiled functions, where that is a choice (libtensorflow on a processor). */
+  readonly products?: string;
   /** Folder that keeps compiled programs over processes; absent where none are kept. */
   readonly programCache?: string;
 }

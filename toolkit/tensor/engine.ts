@@ -100,7 +100,7 @@ export const skippedEngines = (): readonly string[] => skipped;
 export function engineAdvice(): string | null {
   if (active?.engine.name !== "wasm") return null;
   const reason = skipped[0]?.split("\n")[0];
-  return `running on wasm; for more speed: pip install tensorflow-cpu into the active venv or ./.venv (bunsen engines says more)${reason ? `. A native engine was found and does not work: ${reason}` : ""}`;
+  return `running on wasm; for more speed: pip install tensorflow-cpu onednn-cpu-gomp into the active venv or ./.venv (bunsen engines says more)${reason ? `. A native engine was found and does not work: ${reason}` : ""}`;
 }
 
 async function choose(choice: EngineChoice): Promise<Runtime> {

@@ -4,7 +4,15 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Precision, TensorTree } from "./contract.ts";
 import { CompileError } from "./errors.ts";
-import { Builder, type Element, isSplat, type Program, sizeOf, type Value } from "./stablehlo/builder.ts";
+import {
+  Builder,
+  type CalledProducts,
+  type Element,
+  isSplat,
+  type Program,
+  sizeOf,
+  type Value,
+} from "./stablehlo/builder.ts";
 import { lowerings } from "./stablehlo/kernels/index.ts";
 import { dtypeOf, elementOf } from "./stablehlo/kernels/lowering.ts";
 import { treeLeaves, treeWithLeaves } from "./trees.ts";
@@ -167,6 +175,8 @@ export interface TraceOptions {
   /** See `BuilderOptions`. */
   readonly mergedBatches?: boolean;
   readonly windowedSums?: boolean;
+  /** The library that computes its programs' products, where there is one. */
+  readonly calledProducts?: CalledProducts | undefined;
 }
 
 /**
@@ -188,6 +198,7 @@ export function trace<Args extends readonly TensorTree[], Out extends TensorTree
   const builder = new Builder(options.precision, {
     mergedBatches: options.mergedBatches ?? false,
     windowedSums: options.windowedSums ?? false,
+    calledProducts: options.calledProducts,
   });
   const current: Recording = {
     builder,

@@ -2,6 +2,7 @@
 // reduce, gather). Equal operations are written once, unused ones not at all. Knows nothing of tfjs; the kernels that
 // use it are in kernels/. Spec: openxla.org/stablehlo/spec.
 import type { Precision } from "../contract.ts";
+import { callOf, isCallable, layoutText, plainView, reshapedView, turnedView, type View } from "./called-products.ts";
 import { type Product, productsToMerge } from "./merged-products.ts";
 
 export type Element = "f32" | "bf16" | "i32" | "ui32" | "ui16" | "i1";
@@ -36,6 +37,7 @@ interface Operation {
   readonly operands: readonly Value[];
   readonly flops: number;
   readonly results: number;
+  readonly shape: readonly number[];
 }
 
 export const sizeOf = (shape: readonly number[]): number =>
@@ -90,9 +92,18 @@ interface Row {
   readonly index: number;
 }
 
+/** A library that computes products when a compiled program calls it. */
+export interface CalledProducts {
+  /** Name of the custom call's target; it reads the descriptions of called-products.ts. */
+  readonly target: string;
+  readonly elements: readonly Element[];
+}
+
 export interface BuilderOptions {
   /** Products with two or more batch dimensions are written with one: XLA on a CPU runs these sooner, and in bf16 at all. */
   readonly mergedBatches?: boolean;
+  /** Products are calls of a library (called-products.ts): which of its operand types it is fast with, and the target's name. */
+  readonly calledProducts?: CalledProducts | undefined;
   /** Sums of many numbers are written as sums of windows, for engines whose compiler is told not to (xlaFlags). */
   readonly windowedSums?: boolean;
   /** Keeps the names of a region's builder apart from those around it. */
@@ -103,6 +114,7 @@ export class Builder {
   readonly precision: Precision;
   /** Whether products of several batch dimensions are written with one, see `BuilderOptions`. */
   readonly mergesBatches: boolean;
+  readonly #called: CalledProducts | undefined;
   readonly #windowedSums: boolean;
   readonly #prefix: string;
   readonly #groups = new Map<string, Group>();
@@ -114,6 +126,10 @@ export class Builder {
   readonly #brought = new Map<number, Int32Array>();
   /** What a reshape was made of, by the name of its result. */
   readonly #reshaped = new Map<string, Value>();
+  /** What a transpose turned, by the name of its result. */
+  readonly #turned = new Map<string, { readonly of: Value; readonly permutation: readonly number[] }>();
+  /** What was converted to bf16, by the name of its result. */
+  readonly #narrowed = new Map<string, Value>();
   readonly #rows = new Map<string, Row>();
   readonly #products = new Map<string, Product>();
   readonly #sums = new Set<string>();
@@ -124,6 +140,7 @@ export class Builder {
   constructor(precision: Precision = "f32", options: BuilderOptions = {}) {
     this.precision = precision;
     this.mergesBatches = options.mergedBatches ?? false;
+    this.#called = options.calledProducts;
     this.#windowedSums = options.windowedSums ?? false;
     this.#prefix = options.prefix ?? "%";
   }
@@ -162,7 +179,7 @@ export class Builder {
     const known = this.#known.get(text);
     if (known) return known;
     const value: Value = { name: `${this.#prefix}${this.#next++}`, shape, element };
-    this.#operations.set(value.name, { text, operands, flops, results });
+    this.#operations.set(value.name, { text, operands, flops, results, shape });
     this.#known.set(text, value);
     return value;
   }
@@ -228,7 +245,7 @@ export class Builder {
       results.forEach((result, index) => {
         const row = results.length === 1 ? whole : this.dynamicRow(whole, this.#number(index));
         const text = `stablehlo.reshape ${row.name} : (${typeText(row)}) -> ${typeText(result)}`;
-        this.#operations.set(result.name, { text, operands: [row], flops: 0, results: 1 });
+        this.#operations.set(result.name, { text, operands: [row], flops: 0, results: 1, shape: result.shape });
         this.#rows.set(result.name, { of: whole, index });
       });
       this.#groups.delete(name);
@@ -291,7 +308,88 @@ export class Builder {
       const parts = groups.map((group) => this.#joined(group));
       const whole = [...rest, ...parts].reduce((a, b) => this.binary("add", a, b));
       this.#operations.set(sum, this.#operations.get(whole.name)!);
+      const product = this.#products.get(whole.name);
+      if (product) this.#products.set(sum, product);
     }
+  }
+
+  /** Writes products as calls of the library, where it is fast with them. */
+  #callProducts(results: readonly Value[]): void {
+    const called = new Map<string, { readonly product: Product; readonly out: View }>();
+    const isResult = new Set(results.map(({ name }) => name));
+    const readers = this.#readers(results);
+    for (const name of this.#ordered(results)) {
+      const product = this.#products.get(name);
+      if (!product || !this.calls(product.left.element)) continue;
+      const { shape } = this.#operations.get(name)!;
+      const whole = plainView({ name, shape, element: "f32" });
+      // A result that only a transpose reads is written as that leaves it.
+      const [reader, ...others] = readers.get(name) ?? [];
+      const turn = others.length === 0 && !isResult.has(name) ? this.#turned.get(reader ?? "") : undefined;
+      if (turn?.of.name === name) {
+        const { permutation } = turn;
+        const value: Value = { name: reader!, shape: permutation.map((index) => shape[index]!), element: "f32" };
+        const out = turnedView(
+          plainView(value),
+          range(shape.length).map((index) => permutation.indexOf(index)),
+        );
+        if (this.#call(product, out)) {
+          called.set(value.name, { product, out });
+          // From here on it is a value like any other, not a turned one.
+          this.#turned.delete(value.name);
+          continue;
+        }
+      }
+      if (this.#call(product, whole)) called.set(name, { product, out: whole });
+    }
+    // What is only read as bf16 is written so.
+    const readersNow = this.#readers(results);
+    for (const [name, { product, out }] of called) {
+      const [reader, ...others] = readersNow.get(name) ?? [];
+      if (product.left.element !== "bf16" || reader === undefined || others.length > 0 || isResult.has(name)) continue;
+      if (this.#narrowed.get(reader)?.name !== name) continue;
+      this.#call(product, { ...out, base: { ...out.base, name: reader, element: "bf16" } });
+    }
+  }
+
+  /** Makes the value that `out` is a view of the result of a call; says whether the library takes it. */
+  #call(product: Product, out: View): boolean {
+    const call = callOf(product, this.#view(product.left), this.#view(product.right), out);
+    if (!call) return false;
+    const { left, right, description } = call;
+    const { name, shape } = out.base;
+    const layouts = [left, right].map((operand) => layoutText(operand.shape)).join(", ");
+    const text = `stablehlo.custom_call @${this.#called!.target}(${left.name}, ${right.name}) {api_version = 4 : i32, backend_config = {product = "${description}"}, operand_layouts = [${layouts}], result_layouts = [${layoutText(shape)}]} : (${typeText(left)}, ${typeText(right)}) -> ${typeText(out.base)}`;
+    this.#operations.set(name, { text, operands: [left, right], flops: call.flops, results: 1, shape });
+    return true;
+  }
+
+  /** Which operations read a value, by its name. */
+  #readers(results: readonly Value[]): Map<string, string[]> {
+    const readers = new Map<string, string[]>();
+    for (const name of this.#ordered(results))
+      for (const operand of new Set(this.#operations.get(name)?.operands.map((value) => value.name)))
+        readers.set(operand, [...(readers.get(operand) ?? []), name]);
+    return readers;
+  }
+
+  /** A value as numbers of the one that it was turned, reshaped or narrowed from. */
+  #view(value: Value): View {
+    const turned = this.#turned.get(value.name);
+    if (turned) return turnedView(this.#view(turned.of), turned.permutation);
+    const reshaped = this.#reshaped.get(value.name);
+    if (reshaped) return reshapedView(this.#view(reshaped), value.shape) ?? plainView(value);
+    const wide = this.#narrowed.get(value.name);
+    if (wide) {
+      const view = this.#view(wide);
+      if (view.base.name !== wide.name) return { ...view, base: this.convert(view.base, "bf16") };
+    }
+    return plainView(value);
+  }
+
+  /** Whether products of such operands are calls of a library, which turns operands as it reads them. */
+  calls(element: Element): boolean {
+    return isCallable(element) && (this.#called?.elements.includes(element) ?? false);
   }
 
   /** One product for the sum of several. Its first operand is contracted in its last dimension, as a processor likes it. */
@@ -316,6 +414,7 @@ export class Builder {
   #lines(results: readonly Value[]): { lines: string[]; live: ReadonlySet<string>; flops: number } {
     this.#resolveGroups();
     this.#mergeProducts(results);
+    if (this.#called) this.#callProducts(results);
     const order = this.#ordered(results);
     const lines: string[] = [];
     let flops = 0;
@@ -466,14 +565,16 @@ export class Builder {
   transpose(x: Value, permutation: readonly number[]): Value {
     if (permutation.every((dimension, index) => dimension === index)) return x;
     const shape = permutation.map((dimension) => x.shape[dimension]!);
-    return this.#move(x, (value) =>
-      this.emit(
+    return this.#move(x, (value) => {
+      const made = this.emit(
         `stablehlo.transpose ${value.name}, dims = [${permutation}] : (${typeText(value)}) -> ${typeText({ ...value, shape })}`,
         [value],
         shape,
         value.element,
-      ),
-    );
+      );
+      this.#turned.set(made.name, { of: value, permutation });
+      return made;
+    });
   }
 
   /** `dimensions[i]` is where dimension i of `x` goes. */
@@ -572,12 +673,14 @@ export class Builder {
   convert(x: Value, element: Element): Value {
     if (x.element === element) return x;
     if (element === "bf16" && x.narrow) return x.narrow;
-    return this.emit(
+    const made = this.emit(
       `stablehlo.convert ${x.name} : (${typeText(x)}) -> ${typeText({ ...x, element })}`,
       [x],
       x.shape,
       element,
     );
+    if (element === "bf16") this.#narrowed.set(made.name, x);
+    return made;
   }
 
   bitcast(x: Value, element: Element): Value {
@@ -713,7 +816,16 @@ export class Builder {
   ): Value {
     const [batchA, batchB] = options.batch ?? [[], []];
     const [contractA, contractB] = options.contract;
-    if (this.mergesBatches && batchA.length > 1 && leads(batchA) && leads(batchB)) {
+    const narrow =
+      this.precision === "bf16" && a.element !== "i32" && (options.exact !== true || a.narrow !== undefined);
+    const isSmall =
+      a.element === "f32" &&
+      contractA.length === 1 &&
+      leads(batchA) &&
+      leads(batchB) &&
+      isTiny(a, b, batchA.length, options.contract);
+    const isMerged = this.mergesBatches && (isSmall || !this.calls(narrow ? "bf16" : a.element));
+    if (isMerged && batchA.length > 1 && leads(batchA) && leads(batchB)) {
       const rank = batchA.length;
       const merge = (value: Value): Value =>
         this.reshape(value, [sizeOf(value.shape.slice(0, rank)), ...value.shape.slice(rank)]);
@@ -724,16 +836,7 @@ export class Builder {
       const merged = this.dot(merge(a), merge(b), { batch: [[0], [0]], contract: [left, right] });
       return this.reshape(merged, [...a.shape.slice(0, rank), ...merged.shape.slice(1)]);
     }
-    if (
-      this.mergesBatches &&
-      a.element === "f32" &&
-      batchA.length === 1 &&
-      contractA.length === 1 &&
-      isTiny(a, b, options.contract)
-    )
-      return this.#tinyDot(a, b, [contractA[0]!, contractB[0]!]);
-    const narrow =
-      this.precision === "bf16" && a.element !== "i32" && (options.exact !== true || a.narrow !== undefined);
+    if (isMerged && isSmall && batchA.length === 1) return this.#tinyDot(a, b, [contractA[0]!, contractB[0]!]);
     const [left, right] = narrow ? [this.convert(a, "bf16"), this.convert(b, "bf16")] : [a, b];
     const free = (value: Value, batch: readonly number[], contract: readonly number[]): number[] =>
       value.shape.filter((_, index) => !batch.includes(index) && !contract.includes(index));
@@ -812,11 +915,15 @@ export class Builder {
 }
 
 /** Whether each product of a batch of matrices is so small that setting it up costs more than computing it. */
-function isTiny(a: Value, b: Value, contract: readonly [readonly number[], readonly number[]]): boolean {
-  if (a.shape.length !== 3 || b.shape.length !== 3) return false;
-  const inner = a.shape[contract[0][0]!]!;
-  const [rows, columns] = [a.shape[3 - contract[0][0]!]!, b.shape[3 - contract[1][0]!]!];
-  return rows * columns * inner <= tinyProduct;
+function isTiny(
+  a: Value,
+  b: Value,
+  batch: number,
+  [[atA], [atB]]: readonly [readonly number[], readonly number[]],
+): boolean {
+  if (batch === 0 || a.shape.length !== batch + 2 || b.shape.length !== batch + 2) return false;
+  const matrix = (value: Value): number => sizeOf(value.shape.slice(batch));
+  return matrix(a) * (matrix(b) / b.shape[atB!]!) <= tinyProduct && a.shape[atA!]! > 0;
 }
 
 /** Pairs each donated argument with a result of its type that no other argument has; the rest is simply freed. */

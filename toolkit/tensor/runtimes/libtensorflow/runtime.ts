@@ -3,13 +3,15 @@
 import { cpus } from "node:os";
 import * as tf from "@tensorflow/tfjs-core";
 import { compileFor } from "../../compile.ts";
-import { EngineUnavailableError } from "../../errors.ts";
+import { EngineUnavailableError, NativeLibraryError } from "../../errors.ts";
 import { mendGradients } from "../../mended-gradients.ts";
 import { plainCompile } from "../../plain-compile.ts";
 import { registerHostRandom } from "../../random.ts";
 import type { Runtime } from "../../runtime.ts";
 import { checkStored, decodeStored, storedDtype, toBfloat16 } from "../../stored.ts";
 import { fillMissingKernels } from "../host-fallback.ts";
+import { discoverOnednn } from "../onednn/discover.ts";
+import { type Onednn, startOnednn } from "../onednn/library.ts";
 import { type Binding, createBinding, typeOf } from "./binding.ts";
 import type { Discovery } from "./discover.ts";
 import { openTensorflow, types } from "./library.ts";
@@ -40,6 +42,7 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
   const binding = createBinding(tensorflow);
   const backend = await register(binding);
   const gpu = tensorflow.devices.find(({ type }) => type === "GPU");
+  const products = gpu ? {} : findProducts(discovery.path, tensorflow.threads);
 
   const isNarrow = (tensor: tf.Tensor): boolean => {
     const id = backend.tensorMap.has(tensor.dataId) ? backend.tensorMap.get(tensor.dataId)!.id : -1;
@@ -54,6 +57,7 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
     isNarrow,
     mergedBatches: !gpu,
     windowedSums: !gpu,
+    calledProducts: products.onednn?.products,
     prepare: async (program: Parameters<typeof prepareXla>[2], name: string) =>
       prepareXla(
         tensorflow,
@@ -73,11 +77,11 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
     engine: {
       name: gpu ? "cuda" : "cpu",
       backend: backendName,
-      version: `TensorFlow ${tensorflow.version}`,
+      version: `TensorFlow ${tensorflow.version}${products.onednn ? `, oneDNN ${products.onednn.version}` : ""}`,
       device: gpu
         ? `${gpu.name} (${Math.round(gpu.memory / 2 ** 20)} MiB)`
         : `${cpus()[0]?.model.trim() ?? "processor"} (${cpus().length} cores)`,
-      ...(gpu ? {} : { threads: tensorflow.threads }),
+      ...(gpu ? {} : { threads: tensorflow.threads, products: productsText(products) }),
       ...(gpu || tensorflow.programCache === null ? {} : { programCache: tensorflow.programCache }),
     },
     upload(bytes, stored, shape, store) {
@@ -106,6 +110,27 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
     compile: hasXla(tensorflow) ? (fn, options) => compileFor(device, fn, options) : plainCompile,
     nativeOps: true,
   };
+}
+
+interface Products {
+  readonly onednn?: Onednn | null;
+  /** Why a library that was found is not used. */
+  readonly problem?: string;
+}
+
+/** oneDNN for the products of compiled functions. @throws NativeLibraryError where the one that BUNSEN_ONEDNN names cannot be used. */
+function findProducts(tensorflow: string, threads: number): Products {
+  try {
+    return { onednn: startOnednn(discoverOnednn(), tensorflow, threads) };
+  } catch (error) {
+    if (!(error instanceof NativeLibraryError) || process.env.BUNSEN_ONEDNN) throw error;
+    return { problem: error.message };
+  }
+}
+
+function productsText({ onednn, problem }: Products): string {
+  if (onednn) return `oneDNN's (${onednn.products.elements.join(", ")})`;
+  return `XLA's own${problem ? `: ${problem}` : ""}`;
 }
 
 /** A plain libtensorflow may be built without XLA; then functions run as they are. */

@@ -23,7 +23,14 @@ function matMul(b: Builder, a: Value, c: Value, transposeA: boolean, transposeB:
   // aᵀ·c: XLA has no such product in bf16 and a slower one in f32. Either a is turned, or c and the result are, whichever
   // has fewer elements. With one batch dimension or none, or a dimension of 1, XLA would turn it back.
   const [inner, rows, columns] = [...left.shape.slice(rank), right.shape.at(-1)!] as [number, number, number];
-  if (b.mergesBatches && rank > 1 && transposeA && !transposeB && Math.min(inner, rows, columns) > 1) {
+  if (
+    b.mergesBatches &&
+    !b.calls(b.precision === "bf16" ? "bf16" : "f32") &&
+    rank > 1 &&
+    transposeA &&
+    !transposeB &&
+    Math.min(inner, rows, columns) > 1
+  ) {
     const turned = [...range(rank), rank + 1, rank];
     return inner * rows <= inner * columns + rows * columns
       ? matMul(b, b.transpose(left, turned), right, false, false)

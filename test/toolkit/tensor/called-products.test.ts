@@ -1,0 +1,338 @@
+// Products that a library computes: what becomes a call and how it is described, that the numbers are the eager ones for
+// every arrangement of operands, oneDNN against plain loops, and files that are no oneDNN. What needs the libraries is
+// skipped where they are not installed.
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { compile, currentEngine, NativeLibraryError, tf, useEngine } from "#toolkit/tensor/index.ts";
+import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
+import { discoverOnednn } from "#toolkit/tensor/runtimes/onednn/discover.ts";
+import { startOnednn } from "#toolkit/tensor/runtimes/onednn/library.ts";
+import { reshapedView, turnedView, type View } from "#toolkit/tensor/stablehlo/called-products.ts";
+import { trace } from "#toolkit/tensor/tracer.ts";
+
+const tensorflow = discoverTensorflow().path;
+const isInstalled = tensorflow !== undefined && discoverOnednn().path !== undefined;
+if (!isInstalled) console.log("libtensorflow or oneDNN is not installed here: called products are not run");
+
+const folder = mkdtempSync(join(tmpdir(), "bunsen-onednn-"));
+afterAll(() => rmSync(folder, { recursive: true, force: true }));
+
+type Precision = "f32" | "bf16";
+type Fn = (...args: tf.Tensor[]) => tf.Tensor[];
+const written = (fn: Fn, args: tf.Tensor[], precision: Precision = "f32"): string =>
+  trace(fn, args, {
+    name: "f",
+    precision,
+    isNarrow: () => false,
+    mergedBatches: true,
+    calledProducts: { target: "product", elements: ["f32", "bf16"] },
+  }).program.text;
+const descriptions = (text: string): string[] =>
+  [...text.matchAll(/custom_call @product\(.*backend_config = {product = "([^"]*)"}/g)].map(([, found]) => found!);
+const random = (shape: number[], seed: number): tf.Tensor => tf.randomNormal(shape, 0, 1, "float32", seed);
+
+/** Attention without its softmax, as layers write it: heads are folded out of the last dimension and back. */
+const attention: Fn = (x, wq, wk) => {
+  const heads = (y: tf.Tensor): tf.Tensor => tf.transpose(tf.reshape(y, [2, 16, 4, 32]), [0, 2, 1, 3]);
+  const project = (w: tf.Tensor): tf.Tensor => tf.reshape(tf.matMul(tf.reshape(x, [32, 128]), w), [2, 16, 128]);
+  const [q, k] = [heads(project(wq!)), heads(project(wk!))];
+  const mixed = tf.matMul(tf.matMul(q, k, false, true), k);
+  return [tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [2, 16, 128])];
+};
+const attentionArgs = (): tf.Tensor[] => [random([2, 16, 128], 1), random([128, 128], 2), random([128, 128], 3)];
+
+beforeAll(async () => {
+  await useEngine(tensorflow === undefined ? "wasm" : "cpu");
+});
+
+describe("a called product", () => {
+  it("takes what was turned before it, and what is turned after it, as strides", () => {
+    const text = written(attention, attentionArgs());
+    expect(text).not.toMatch(/stablehlo\.(transpose|dot_general)/);
+    expect(descriptions(text)).toEqual([
+      "32 32 2 32 128 128 128 1 128 1 128 1",
+      "32 32 2 32 128 128 128 1 128 1 128 1",
+      // [2, 4] heads of [16, 32] by [32, 16]: a head's rows are 128 numbers apart.
+      "32 32 4 2 4 16 32 16 2048 32 128 1 2048 32 1 128 1024 256 16 1",
+      "32 32 4 2 4 16 16 32 1024 256 16 1 2048 32 128 1 2048 32 128 1",
+    ]);
+  });
+  it("says the layout of operands and result, which XLA would choose otherwise", () => {
+    expect(written(attention, attentionArgs())).toMatch(
+      /operand_layouts = \[dense<\[2,1,0\]> : tensor<3xindex>, dense<\[1,0\]> : tensor<2xindex>\], result_layouts = \[dense<\[1,0\]> : tensor<2xindex>\]/,
+    );
+  });
+  it("writes bf16 where nothing else is read", () => {
+    const text = written(attention, attentionArgs(), "bf16");
+    expect(text.match(/custom_call .*-> tensor<32x128xbf16>/g)).toHaveLength(2);
+    expect(text).toMatch(/custom_call .*-> tensor<2x16x4x32xf32>/);
+    const both = written(
+      (a, b) => [tf.matMul(tf.matMul(a!, b!), b!), tf.matMul(a!, b!)],
+      [random([64, 64], 1), random([64, 64], 2)],
+      "bf16",
+    );
+    expect(both).not.toMatch(/custom_call .*-> tensor<64x64xbf16>/);
+  });
+  it("is the product of the turned operands where its result is turned", () => {
+    const text = written((a, b) => [tf.transpose(tf.matMul(a!, b!))], [random([8, 16], 1), random([16, 32], 2)]);
+    expect(text).not.toContain("stablehlo.transpose");
+    expect(descriptions(text)).toEqual(["32 32 2 32 16 8 1 32 1 16 8 1"]);
+  });
+  it.each<[string, Fn, () => tf.Tensor[]]>([
+    ["of integers", (a, b) => [tf.matMul(a!, b!)], () => [tf.ones([8, 8], "int32"), tf.ones([8, 8], "int32")]],
+    ["over nothing", (a, b) => [tf.matMul(a!, b!)], () => [tf.zeros([8, 0]), tf.zeros([0, 8])]],
+    [
+      "whose rows are no stretch",
+      (a, b) => [tf.einsum("abc,bd->acd", a!, b!)],
+      () => [random([8, 9, 10], 1), random([9, 8], 2)],
+    ],
+  ])("is none %s", (_, fn, args) => {
+    const text = written(fn, args());
+    expect(text).toContain("stablehlo.dot_general");
+    expect(text).not.toContain("custom_call");
+  });
+});
+
+describe("a view", () => {
+  const view = (shape: number[], permutation: number[]): View => {
+    const base = { name: "%x", shape, element: "f32" as const };
+    const strides = shape.map((_, index) => shape.slice(index + 1).reduce((a, b) => a * b, 1));
+    return turnedView({ base, shape, strides }, permutation);
+  };
+  it.each([
+    [[2, 3, 4, 5], [0, 2, 1, 3], [2, 4, 15], null],
+    [
+      [2, 3, 4, 5],
+      [0, 1, 3, 2],
+      [6, 5, 4],
+      [20, 1, 5],
+    ],
+    [
+      [2, 3, 4, 5],
+      [2, 3, 0, 1],
+      [20, 6],
+      [1, 20],
+    ],
+    [
+      [2, 1, 6],
+      [2, 1, 0],
+      [2, 3, 2],
+      [3, 1, 6],
+    ],
+    [
+      [4, 6],
+      [1, 0],
+      [6, 1, 2, 2],
+      [1, 1, 12, 6],
+    ],
+  ])("of %j turned by %j, reshaped to %j, has strides %j", (shape, permutation, to, strides) => {
+    expect(reshapedView(view(shape, permutation), to)?.strides ?? null).toEqual(strides);
+  });
+});
+
+describe.skipIf(!isInstalled)("programs whose products oneDNN computes", () => {
+  it("are what the engine runs", () => {
+    expect(currentEngine().products).toMatch(/^oneDNN's \(f32/);
+    expect(currentEngine().version).toMatch(/^TensorFlow [\d.]+, oneDNN 3\.\d+\.\d+$/);
+  });
+
+  const forms: [string, Fn, number[], number[]][] = [
+    ["a row", (a, b) => [tf.matMul(a!, b!)], [1, 96], [96, 64]],
+    ["a column", (a, b) => [tf.matMul(a!, b!)], [96, 64], [64, 1]],
+    ["an outer product", (a, b) => [tf.matMul(a!, b!)], [96, 1], [1, 64]],
+    ["one number", (a, b) => [tf.matMul(a!, b!)], [1, 96], [96, 1]],
+    ["both turned", (a, b) => [tf.matMul(a!, b!, true, true)], [96, 32], [64, 96]],
+    ["turned operands of a batch", (a, b) => [tf.matMul(a!, b!, true, true)], [3, 96, 32], [3, 64, 96]],
+    ["a turned row", (a, b) => [tf.matMul(a!, b!, true, false)], [96, 1], [96, 64]],
+    ["a batch of one", (a, b) => [tf.matMul(a!, b!, false, true)], [1, 40, 96], [1, 64, 96]],
+    ["a matrix for a whole batch", (a, b) => [tf.matMul(a!, b!)], [2, 3, 40, 96], [1, 1, 96, 64]],
+    ["two batch dimensions", (a, b) => [tf.matMul(a!, b!, true)], [2, 3, 96, 40], [2, 3, 96, 64]],
+    ["batches in the middle", (a, b) => [tf.einsum("bthd,bshd->bhts", a!, b!)], [2, 20, 3, 32], [2, 24, 3, 32]],
+    ["batches at the end", (a, b) => [tf.einsum("tdb,sdb->bts", a!, b!)], [20, 32, 3], [24, 32, 3]],
+    ["two inner dimensions", (a, b) => [tf.einsum("bthd,hdm->btm", a!, b!)], [2, 20, 3, 32], [3, 32, 64]],
+    ["a result turned", (a, b) => [tf.transpose(tf.matMul(a!, b!), [1, 0, 2])], [3, 40, 96], [3, 96, 64]],
+    [
+      "a result turned and read as it was",
+      (a, b) => {
+        const y = tf.matMul(a!, b!);
+        return [tf.transpose(y), tf.relu(y)];
+      },
+      [40, 96],
+      [96, 64],
+    ],
+    [
+      "a result turned and multiplied",
+      (a, b) => {
+        const y = tf.transpose(tf.matMul(a!, b!));
+        return [tf.matMul(y, a!), tf.matMul(y, y, false, true)];
+      },
+      [96, 96],
+      [96, 64],
+    ],
+    ["rows of 4 KiB", (a, b) => [tf.matMul(a!, b!)], [64, 96], [96, 3072]],
+    [
+      "a sum of products",
+      (a, b) => [tf.addN([0, 1, 2, 3, 4].map((by) => tf.matMul(tf.mul(a!, by), b!)))],
+      [64, 96],
+      [96, 64],
+    ],
+    ["as many threads as there are", (a, b) => [tf.matMul(a!, b!, false, true)], [256, 768], [768, 768]],
+  ];
+  it.each(forms)("give the eager numbers: %s", async (_, fn, left, right) => {
+    const args = [random(left, 5), random(right, 6)];
+    const wanted = fn(...args);
+    for (const [precision, tolerance] of [
+      ["f32", 1e-5],
+      ["bf16", 2e-2],
+    ] as const) {
+      const got = await compile(fn, { precision })(...args);
+      wanted.forEach((want, index) => {
+        expect(got[index]!.shape).toEqual(want.shape);
+        const scale = tf.max(tf.abs(want)).dataSync()[0]!;
+        expect(tf.max(tf.abs(tf.sub(got[index]!, want))).dataSync()[0]!).toBeLessThanOrEqual(tolerance * scale);
+      });
+    }
+  });
+
+  it("are the same in a process that takes them from the cache", async () => {
+    const engine = JSON.stringify(join(import.meta.dirname, "../../../toolkit/tensor/index.ts"));
+    const file = join(folder, "cached.ts");
+    writeFileSync(
+      file,
+      `const { compile, tf, useEngine } = await import(${engine});
+      await useEngine("cpu");
+      const x = tf.reshape(tf.sin(tf.range(0, 64 * 64)), [64, 64]);
+      const f = compile((a) => { const y = tf.matMul(tf.relu(a), a); return [y, tf.matMul(tf.transpose(y), a)]; }, { name: "cached" });
+      console.log(JSON.stringify((await f(x)).map((y) => [...y.dataSync()])));
+      process.exit(0);`,
+    );
+    const cache = join(folder, "programs");
+    const run = async (): Promise<string> => {
+      const child = Bun.spawn([process.execPath, file], {
+        env: { ...process.env, BUNSEN_XLA_CACHE: cache },
+        stdout: "pipe",
+        stderr: "pipe",
+      });
+      const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+      expect(err).toBe("");
+      return out;
+    };
+    const kept = (): string[] => [...new Bun.Glob("**/*.pb").scanSync(cache)];
+    const first = await run();
+    const programs = kept();
+    expect(programs.length).toBeGreaterThan(0);
+    expect(await run()).toBe(first);
+    expect(kept()).toEqual(programs);
+  });
+
+  it("go on when the JavaScript thread that registered the target has ended", async () => {
+    const engine = JSON.stringify(join(import.meta.dirname, "../../../toolkit/tensor/index.ts"));
+    const work = `
+      const { compile, tf, useEngine } = await import(${engine});
+      await useEngine("cpu");
+      const [product] = await compile((a) => [tf.matMul(a, a)], { name: "f" + Math.random() })(tf.ones([64, 64]));
+      const sum = tf.sum(product).dataSync()[0];`;
+    const worker = join(folder, "worker.ts");
+    writeFileSync(worker, `${work} postMessage(sum);`);
+    const main = join(folder, "main.ts");
+    writeFileSync(
+      main,
+      `const worker = new Worker(${JSON.stringify(worker)});
+      const first = await new Promise((resolve, reject) => { worker.onmessage = (event) => resolve(event.data); worker.onerror = reject; });
+      const closed = new Promise((resolve) => worker.addEventListener("close", resolve));
+      worker.terminate();
+      await closed;
+      for (let i = 0; i < 20; i++) { new Uint8Array(2 ** 22).fill(i); Bun.gc(true); }
+      ${work} console.log(first, sum); process.exit(0);`,
+    );
+    const child = Bun.spawn([process.execPath, main], { stdout: "pipe", stderr: "pipe", cwd: process.cwd() });
+    const [out, err] = await Promise.all([new Response(child.stdout).text(), new Response(child.stderr).text()]);
+    expect(`${out}${err}`.trim()).toBe(`${64 ** 3} ${64 ** 3}`);
+    expect(await child.exited).toBe(0);
+  });
+});
+
+describe.skipIf(!isInstalled)("oneDNN and plain loops", () => {
+  const start = () => startOnednn(discoverOnednn(), tensorflow!, 2)!;
+  const values = (count: number, seed: number): Float32Array => random([count], seed).dataSync() as Float32Array;
+  const narrow = (numbers: Float32Array): Uint16Array =>
+    Uint16Array.from(new Uint32Array(numbers.buffer, numbers.byteOffset, numbers.length), (bits) => bits >>> 16);
+  const widen = (bits: Uint16Array): Float32Array =>
+    new Float32Array(Uint32Array.from(bits, (half) => half * 65536).buffer);
+
+  it.each([
+    ["32 32 2 70 50 90 50 1 90 1 90 1", 1e-5],
+    ["32 32 2 70 50 90 1 70 1 50 90 1", 1e-5],
+    ["32 32 3 6 70 50 90 3500 50 1 4500 90 1 6300 90 1", 1e-5],
+    ["32 32 4 2 4 70 16 70 4480 16 64 1 4480 16 1 64 19600 4900 70 1", 1e-5],
+    ["32 32 4 2 4 70 70 16 19600 4900 70 1 4480 16 64 1 4480 16 64 1", 1e-5],
+    ["16 32 2 70 50 90 50 1 90 1 90 1", 1e-5],
+    ["16 32 2 70 50 90 50 1 1 50 90 1", 1e-5],
+    ["16 16 2 70 50 90 50 1 90 1 90 1", 1e-2],
+    ["16 32 4 2 4 70 16 70 4480 16 64 1 4480 16 1 64 19600 4900 70 1", 1e-5],
+    ["16 16 4 2 4 70 70 16 19600 4900 70 1 4480 16 64 1 4480 16 64 1", 1e-2],
+  ])("agree: %s", (description, tolerance) => {
+    const onednn = start();
+    const [type, outType] = description.split(" ").map(Number) as [number, number];
+    if (type === 16 && !onednn.products.elements.includes("bf16"))
+      return console.log("no bf16 products on this processor");
+    const [left, right] = [values(40_000, 1), values(40_000, 2)];
+    const slow = onednn.slowProducts();
+    const result = (loopsOnly: boolean): Float32Array => {
+      const out = outType === 16 ? new Uint16Array(40_000) : new Float32Array(40_000);
+      const [a, b] = type === 16 ? [narrow(left), narrow(right)] : [left, right];
+      onednn.multiply(description, a!, b!, out, loopsOnly);
+      return out instanceof Uint16Array ? widen(out) : out;
+    };
+    const [fast, plain] = [result(false), result(true)];
+    const scale = Math.max(...plain.map(Math.abs));
+    expect(scale).toBeGreaterThan(1);
+    expect(Math.max(...fast.map((value, index) => Math.abs(value - plain[index]!)))).toBeLessThan(tolerance * scale);
+    // Each of these has code of its own for this processor.
+    expect(onednn.slowProducts()).toBe(slow);
+  });
+});
+
+describe.skipIf(process.platform !== "linux")("discovery of oneDNN", () => {
+  const library = join(folder, "venv/lib/libdnnl.so.3");
+  beforeAll(() => {
+    mkdirSync(join(folder, "venv/lib"), { recursive: true });
+    writeFileSync(library, "not a library");
+  });
+  it.each([
+    ["the active venv", { VIRTUAL_ENV: join(folder, "venv") }],
+    ["the prefix that a kernelspec names", { BUNSEN_PREFIX: join(folder, "venv") }],
+    ["BUNSEN_ONEDNN as a prefix", { BUNSEN_ONEDNN: join(folder, "venv") }],
+    ["BUNSEN_ONEDNN as a folder", { BUNSEN_ONEDNN: join(folder, "venv/lib") }],
+    ["BUNSEN_ONEDNN as a file", { BUNSEN_ONEDNN: library }],
+  ])("finds it by %s", (_, environment) => {
+    expect(discoverOnednn(environment, "/").path).toBe(library);
+  });
+  it("looks nowhere when it is off, and nowhere else when it is named", () => {
+    expect(discoverOnednn({ BUNSEN_ONEDNN: "off", VIRTUAL_ENV: join(folder, "venv") }, "/")).toEqual({ looked: [] });
+    const wrong = discoverOnednn({ BUNSEN_ONEDNN: "/no/such", VIRTUAL_ENV: join(folder, "venv") }, "/");
+    expect(wrong.path).toBeUndefined();
+    expect(() => startOnednn(wrong, "/no/such", 2)).toThrow(/BUNSEN_ONEDNN names \/no\/such, where no oneDNN is/);
+  });
+  it("refuses a file that is no library, and a libtensorflow that takes no products", () => {
+    expect(() => startOnednn({ path: library, looked: [] }, "/no/such", 2)).toThrow(NativeLibraryError);
+    const real = discoverOnednn();
+    if (real.path === undefined) return console.log("no oneDNN here");
+    const copy = join(folder, "libdnnl.so.3");
+    copyFileSync(real.path, copy);
+    expect(() => startOnednn({ path: copy, looked: [] }, "/no/such", 2)).toThrow(
+      /does not let a product be registered/,
+    );
+  });
+  it.skipIf(!isInstalled)("refuses another library with what it lacks", () => {
+    const libc = ["/lib/x86_64-linux-gnu/libc.so.6", "/lib/aarch64-linux-gnu/libc.so.6", "/lib64/libc.so.6"].find(
+      (path) => existsSync(path),
+    );
+    if (!libc) return console.log("no libc.so.6 in a known place: nothing to refuse");
+    expect(() => startOnednn({ path: libc, looked: [] }, tensorflow!, 2)).toThrow(
+      /it lacks a function of oneDNN 3's C API/,
+    );
+  });
+});

@@ -1,0 +1,369 @@
+// Matrix products that XLA's compiled programs call: one custom-call target that hands a product of any strides to
+// oneDNN. Compiled when the engine starts, by the compiler inside Bun (bun:ffi's cc), hence without headers; library.ts
+// opens and registers it, stablehlo/called-products.ts writes the descriptions it reads. A call from a program cannot
+// fail: whatever oneDNN refuses is computed by plain loops. Called from XLA's threads, several at once.
+// Signatures: oneDNN 3 (oneapi/dnnl/dnnl.h), XLA's foreign functions 0.1 to 0.3 (xla/ffi/api/c_api.h). XLA's older custom
+// calls would do, were it not for programs from its cache: there a lone result comes as a tuple, and a tuple as none.
+
+typedef unsigned long size_t;
+typedef long long dim_t;
+typedef struct { int name; void *memory; } argument_t;
+typedef struct { int major, minor, patch; const char *hash; unsigned processor_runtime, device_runtime; } version_t;
+
+extern void *dlopen(const char *, int);
+extern void *dlsym(void *, const char *);
+extern void *calloc(size_t, size_t);
+extern void *memcpy(void *, const void *, size_t);
+extern int memcmp(const void *, const void *, size_t);
+extern int strncmp(const char *, const char *, size_t);
+extern int pthread_mutex_lock(void *);
+extern int pthread_mutex_unlock(void *);
+extern int pthread_cond_wait(void *, void *);
+extern int pthread_cond_signal(void *);
+extern int pthread_create(void *, const void *, void *(*)(void *), void *);
+extern int pthread_detach(size_t);
+
+enum { resolve_now = 2, max_rank = 12, buckets = 1024 };
+enum { bf16 = 2, f32 = 3 };                     // dnnl_data_type_t
+enum { source = 1, result = 17, weights = 33 }; // DNNL_ARG_SRC, _DST, _WEIGHTS
+enum { processor = 1, openmp = 2, in_order = 1, implementation = 8 };
+
+/** Multiplications up to which one thread is sooner done than several have been woken. */
+static const double small = 4194304;
+
+static const version_t *(*version)(void);
+static int (*engine_create)(void **, int, size_t);
+static int (*stream_create)(void **, void *, unsigned);
+static int (*stream_wait)(void *);
+static int (*stream_destroy)(void *);
+static int (*description_create)(void **, int, const dim_t *, int, const dim_t *);
+static int (*description_destroy)(void *);
+static int (*product_create)(void **, void *, const void *, const void *, const void *, const void *, const void *);
+static int (*product_query)(const void *, int, int, void *);
+static int (*product_destroy)(void *);
+static int (*primitive_create)(void **, const void *);
+static int (*memory_create)(void **, const void *, void *, void *);
+static int (*memory_destroy)(void *);
+static int (*execute)(const void *, void *, int, const argument_t *);
+static int (*sgemm)(char, char, dim_t, dim_t, dim_t, float, const float *, dim_t, const float *, dim_t, float, float *,
+                    dim_t);
+static void (*set_threads)(int);
+
+static void *engine;
+static int threads;
+
+/** A product as a program describes it: [.., M, K] by [.., K, N]. */
+struct product {
+  struct product *next;
+  const char *key;
+  size_t length;
+  int type, out_type, rank, threads;
+  dim_t left[max_rank], right[max_rank], out[max_rank];
+  dim_t left_by[max_rank], right_by[max_rank], out_by[max_rank]; // strides in elements
+  void *descriptions[3];
+  void *primitive; // none: sgemm, or loops where `by_loops` is set
+  int by_loops;
+};
+
+// Mutexes and conditions; zeros are fresh ones.
+static long table[8], turn[8], state[8], wanted[16], finished[16];
+static struct product *known[buckets];
+static long slow;
+
+/** How many products were or will be computed by loops, ours or oneDNN's reference code. */
+long slow_products(void) { return slow; }
+
+/** 0, or the number of the reason in library.ts. */
+int start(const char *path, int count) {
+  void *library = dlopen(path, resolve_now);
+  if (!library) return 1;
+#define FIND(pointer, name) \
+  if (!(*(void **)&pointer = dlsym(library, name))) return 2;
+  FIND(version, "dnnl_version")
+  if (version()->major != 3) return 3;
+  // Only a build with OpenMP has threads whose number a caller sets.
+  if (version()->processor_runtime != openmp) return 4;
+  FIND(set_threads, "omp_set_num_threads")
+  FIND(engine_create, "dnnl_engine_create")
+  FIND(stream_create, "dnnl_stream_create")
+  FIND(stream_wait, "dnnl_stream_wait")
+  FIND(stream_destroy, "dnnl_stream_destroy")
+  FIND(description_create, "dnnl_memory_desc_create_with_strides")
+  FIND(description_destroy, "dnnl_memory_desc_destroy")
+  FIND(product_create, "dnnl_matmul_primitive_desc_create")
+  FIND(product_query, "dnnl_primitive_desc_query")
+  FIND(product_destroy, "dnnl_primitive_desc_destroy")
+  FIND(primitive_create, "dnnl_primitive_create")
+  FIND(memory_create, "dnnl_memory_create")
+  FIND(memory_destroy, "dnnl_memory_destroy")
+  FIND(execute, "dnnl_primitive_execute")
+  FIND(sgemm, "dnnl_sgemm")
+  threads = count;
+  return engine_create(&engine, processor, 0) ? 5 : 0;
+}
+
+int version_of(int part) { return part == 0 ? version()->major : part == 1 ? version()->minor : version()->patch; }
+
+/** Makes oneDNN's object for a product. Says whether its code is written for this processor ("brg" is, "ref" is not). */
+static int create(struct product *p) {
+  void *description = 0;
+  const char *name = 0;
+  int is_fast = 0;
+  if (description_create(&p->descriptions[0], p->rank, p->left, p->type, p->left_by) ||
+      description_create(&p->descriptions[1], p->rank, p->right, p->type, p->right_by) ||
+      description_create(&p->descriptions[2], p->rank, p->out, p->out_type, p->out_by) ||
+      product_create(&description, engine, p->descriptions[0], p->descriptions[1], 0, p->descriptions[2], 0) ||
+      primitive_create(&p->primitive, description))
+    p->primitive = 0;
+  else if (!product_query(description, implementation, 0, &name) && name)
+    is_fast = !strncmp(name, "brg", 3);
+  if (description) product_destroy(description);
+  return is_fast;
+}
+
+/** Whether products of bf16 have code of their own here. */
+int has_bf16(void) {
+  static struct product p;
+  p.type = bf16, p.out_type = f32, p.rank = 2;
+  p.left[0] = p.left[1] = p.right[0] = p.right[1] = p.out[0] = p.out[1] = 64;
+  p.left_by[0] = p.right_by[0] = p.out_by[0] = 64;
+  p.left_by[1] = p.right_by[1] = p.out_by[1] = 1;
+  return create(&p);
+}
+
+static dim_t number(const char **at, const char *end) {
+  dim_t value = 0;
+  while (*at < end && (**at < '0' || **at > '9')) ++*at;
+  while (*at < end && **at >= '0' && **at <= '9') value = 10 * value + (*(*at)++ - '0');
+  return value;
+}
+
+/** Reads "type, result's type, rank, batch.., M, K, N, strides of left.., right.., result..". */
+static struct product *describe(const char *key, size_t length) {
+  struct product *p = calloc(1, sizeof *p);
+  char *copy = calloc(length + 1, 1);
+  const char *at = key, *end = key + length;
+  double work = 1;
+  int i, batch;
+  memcpy(copy, key, length);
+  p->key = copy;
+  p->length = length;
+  p->type = number(&at, end) == 16 ? bf16 : f32;
+  p->out_type = number(&at, end) == 16 ? bf16 : f32;
+  p->rank = (int)number(&at, end);
+  batch = p->rank - 2;
+  for (i = 0; i < batch; i++) work *= p->left[i] = p->right[i] = p->out[i] = number(&at, end);
+  p->left[batch] = p->out[batch] = number(&at, end);
+  p->left[batch + 1] = p->right[batch] = number(&at, end);
+  p->right[batch + 1] = p->out[batch + 1] = number(&at, end);
+  for (i = 0; i < p->rank; i++) p->left_by[i] = number(&at, end);
+  for (i = 0; i < p->rank; i++) p->right_by[i] = number(&at, end);
+  for (i = 0; i < p->rank; i++) p->out_by[i] = number(&at, end);
+  work = work * p->left[batch] * p->left[batch + 1] * p->right[batch + 1];
+  p->threads = work < small ? 1 : threads;
+  // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB.
+  if (p->type == f32 && p->rank == 2) return p;
+  // The object is made for the number of threads of now.
+  set_threads(p->threads);
+  if (!create(p)) slow++;
+  p->by_loops = !p->primitive;
+  return p;
+}
+
+static const struct product *product_of(const char *key, size_t length) {
+  unsigned long hash = 5381;
+  struct product *p;
+  size_t i;
+  for (i = 0; i < length; i++) hash = hash * 33 + (unsigned char)key[i];
+  hash %= buckets;
+  pthread_mutex_lock(table);
+  for (p = known[hash]; p; p = p->next)
+    if (p->length == length && !memcmp(p->key, key, length)) break;
+  if (!p) {
+    p = describe(key, length);
+    p->next = known[hash];
+    known[hash] = p;
+  }
+  pthread_mutex_unlock(table);
+  return p;
+}
+
+static float load(int type, const void *data, dim_t at) {
+  union { unsigned bits; float value; } wide;
+  if (type == f32) return ((const float *)data)[at];
+  wide.bits = (unsigned)((const unsigned short *)data)[at] << 16;
+  return wide.value;
+}
+
+/** bf16 to the nearest, ties to even. */
+static void store(int type, void *data, dim_t at, float value) {
+  union { unsigned bits; float value; } wide;
+  wide.value = value;
+  if (type == f32) ((float *)data)[at] = value;
+  else if (value != value) ((unsigned short *)data)[at] = 0x7fc0;
+  else ((unsigned short *)data)[at] = (unsigned short)((wide.bits + 0x7fff + ((wide.bits >> 16) & 1)) >> 16);
+}
+
+static void loops(const struct product *p, const void *a, const void *b, void *c) {
+  int batch = p->rank - 2, i;
+  dim_t batches = 1, n, row, column, inner;
+  for (i = 0; i < batch; i++) batches *= p->out[i];
+  for (n = 0; n < batches; n++) {
+    dim_t rest = n, in_a = 0, in_b = 0, in_c = 0;
+    for (i = batch - 1; i >= 0; i--) {
+      dim_t index = rest % p->out[i];
+      rest /= p->out[i];
+      in_a += index * p->left_by[i];
+      in_b += index * p->right_by[i];
+      in_c += index * p->out_by[i];
+    }
+    for (row = 0; row < p->out[batch]; row++)
+      for (column = 0; column < p->out[batch + 1]; column++) {
+        double sum = 0;
+        for (inner = 0; inner < p->right[batch]; inner++)
+          sum += (double)load(p->type, a, in_a + row * p->left_by[batch] + inner * p->left_by[batch + 1]) *
+                 load(p->type, b, in_b + inner * p->right_by[batch] + column * p->right_by[batch + 1]);
+        store(p->out_type, c, in_c + row * p->out_by[batch] + column * p->out_by[batch + 1], (float)sum);
+      }
+  }
+}
+
+static int by_gemm(const struct product *p, const void *a, const void *b, void *c) {
+  int turn_a = p->left_by[1] != 1, turn_b = p->right_by[1] != 1;
+  return sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', p->out[0], p->out[1], p->left[1], 1, a,
+               p->left_by[turn_a ? 1 : 0], b, p->right_by[turn_b ? 1 : 0], 0, c, p->out_by[0]);
+}
+
+static int by_primitive(const struct product *p, const void *a, const void *b, void *c) {
+  void *memories[3] = {0, 0, 0}, *stream = 0;
+  int i, failed = memory_create(&memories[0], p->descriptions[0], engine, (void *)a) ||
+                  memory_create(&memories[1], p->descriptions[1], engine, (void *)b) ||
+                  memory_create(&memories[2], p->descriptions[2], engine, c) ||
+                  stream_create(&stream, engine, in_order);
+  if (!failed) {
+    argument_t arguments[3];
+    arguments[0].name = source, arguments[0].memory = memories[0];
+    arguments[1].name = weights, arguments[1].memory = memories[1];
+    arguments[2].name = result, arguments[2].memory = memories[2];
+    failed = execute(p->primitive, stream, 3, arguments) || stream_wait(stream);
+  }
+  for (i = 0; i < 3; i++)
+    if (memories[i]) memory_destroy(memories[i]);
+  if (stream) stream_destroy(stream);
+  return failed;
+}
+
+static int compute(const struct product *p, const void **in, void *out, int count) {
+  set_threads(count);
+  return p->primitive ? by_primitive(p, in[0], in[1], out) : by_gemm(p, in[0], in[1], out);
+}
+
+/** What `serve` is to compute now. */
+static struct {
+  const struct product *product;
+  const void **in;
+  void *out;
+  int failed, has_server;
+} job;
+
+/**
+ * Computes large products, one at a time on all cores. OpenMP keeps a team of threads for each thread that asks for
+ * one: asked by all of XLA's, there would be as many as cores, squared.
+ */
+static void *serve(void *nothing) {
+  pthread_mutex_lock(state);
+  for (;;) {
+    while (!job.product) pthread_cond_wait(wanted, state);
+    pthread_mutex_unlock(state);
+    job.failed = compute(job.product, job.in, job.out, threads);
+    pthread_mutex_lock(state);
+    job.product = 0;
+    pthread_cond_signal(finished);
+  }
+  return nothing;
+}
+
+static int hand_over(const struct product *p, const void **in, void *out) {
+  size_t server;
+  int failed;
+  pthread_mutex_lock(turn);
+  pthread_mutex_lock(state);
+  if (!job.has_server && !pthread_create(&server, 0, serve, 0)) {
+    pthread_detach(server);
+    job.has_server = 1;
+  }
+  if (job.has_server) {
+    job.product = p, job.in = in, job.out = out;
+    pthread_cond_signal(wanted);
+    while (job.product) pthread_cond_wait(finished, state);
+    failed = job.failed;
+  } else
+    failed = compute(p, in, out, threads);
+  pthread_mutex_unlock(state);
+  pthread_mutex_unlock(turn);
+  return failed;
+}
+
+static void multiply(void *out, const void **in, const char *key, size_t length) {
+  const struct product *p = product_of(key, length);
+  if (p->by_loops || (p->threads == 1 ? compute(p, in, out, 1) : hand_over(p, in, out))) loops(p, in[0], in[1], out);
+}
+
+// XLA's foreign functions. Of each struct what lies before the last member that is read.
+typedef struct { size_t size; void *next; int major, minor; } api_version_t;
+typedef struct { const char *data; size_t length; } span_t;
+typedef struct { size_t size; void *next; int element; void *data; } buffer_t;
+typedef struct { size_t size; void *next; dim_t count; int *types; void **items; } list_t;
+typedef struct { size_t size; void *next; dim_t count; int *types; span_t **names; void **items; } attributes_t;
+typedef struct { size_t size; void *next; void *error; } error_t;
+typedef struct { size_t size; api_version_t version; unsigned traits; dim_t state; } metadata_t;
+typedef struct { size_t size; int type; void *next; metadata_t *metadata; } extension_t;
+typedef struct { size_t size; void *next; span_t name, platform; void *instantiate, *prepare, *initialize, *execute; unsigned traits; } handler_t;
+typedef struct {
+  size_t size;
+  void *next;
+  api_version_t version;
+  const void *internal;
+  void *error_create, *error_message;
+  void (*error_destroy)(error_t *);
+  void *(*handler_register)(handler_t *);
+} api_t;
+typedef struct { size_t size; extension_t *next; const api_t *api; void *context; int stage; list_t in, out; attributes_t attributes; } frame_t;
+
+/** The target: its one attribute is the description. Asked for its metadata it says that it is of XLA's own version. */
+static void *handle(frame_t *frame) {
+  const void *in[2];
+  const span_t *key;
+  if (frame->next && frame->next->type == 1) {
+    frame->next->metadata->version.major = frame->api->version.major;
+    frame->next->metadata->version.minor = frame->api->version.minor;
+    frame->next->metadata->traits = 0;
+    return 0;
+  }
+  in[0] = ((buffer_t *)frame->in.items[0])->data;
+  in[1] = ((buffer_t *)frame->in.items[1])->data;
+  key = frame->attributes.items[0];
+  multiply(((buffer_t *)frame->out.items[0])->data, in, key->data, key->length);
+  return 0;
+}
+
+/** Registers the target. Another JavaScript thread of this process may have: then that one serves. */
+int enlist(const char *target, size_t length, const api_t *api) {
+  handler_t handler = {sizeof handler, 0, {0, 0}, {"Host", 4}, 0, 0, 0, 0, 0};
+  error_t error = {sizeof error, 0, 0};
+  if (api->version.major != 0) return 6;
+  handler.name.data = target;
+  handler.name.length = length;
+  handler.execute = (void *)handle;
+  error.error = api->handler_register(&handler);
+  if (error.error) api->error_destroy(&error);
+  return 0;
+}
+
+/** Computes one product as a program would, for tests. `loops_only` leaves oneDNN out. */
+void multiply_once(void *out, const void *left, const void *right, const char *key, size_t length, int loops_only) {
+  const void *in[2];
+  in[0] = left, in[1] = right;
+  if (loops_only) loops(product_of(key, length), left, right, out);
+  else multiply(out, in, key, length);
+}
