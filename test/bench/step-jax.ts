@@ -1,7 +1,8 @@
 #!/usr/bin/env bun
 // The training step of `bunsen bench step` beside JAX on the same graph: the StableHLO text that its gradients (forward
 // and backward, all but the update of a few parameters) are traced to and the values of their arguments are handed to
-// JAX's CPU client, calls are made in turn, the losses compared. The flags are those of `bunsen bench step`. One JSON
+// JAX's CPU client, calls are made in turn, the losses compared. JAX's text is traced in a process of its own whose
+// products are XLA's (BUNSEN_ONEDNN=off): it knows no calls of ours. The flags are those of `bunsen bench step`. One JSON
 // line; ratios below 1 mean that ours is faster. `compile_ms` is the compiler's work alone, `first_run_ms` what the
 // first call took beyond that and a later one.
 //   bun test/bench/step-jax.ts --shape t5-base --precision f32 --steps 5
@@ -17,18 +18,18 @@ import { pythonWith } from "./python-venv.ts";
 
 const settings = parseBench(process.argv.slice(2));
 const python = pythonWith("jax-requirements.txt", "bench-jax");
-const folder = mkdtempSync(join(tmpdir(), "bunsen-step-jax-"));
+/** Where this process is the one that writes the text and the arguments. */
+const exported = process.env.BUNSEN_STEP_EXPORT;
+const folder = exported ?? mkdtempSync(join(tmpdir(), "bunsen-step-jax-"));
 // Both sides compile: an executable from an earlier run would not show its time.
-process.env.BUNSEN_XLA_CACHE = join(folder, "cache");
+process.env.BUNSEN_XLA_CACHE = exported ? "off" : join(folder, "cache");
 await useEngine("cpu");
 
 /**
- * The first step, with the program it was traced to and the tensors that were passed to it. They are seen on their way
- * into the library; nothing of the engine is changed.
+ * Takes the first step and writes down the program it was traced to and the tensors that were passed to it. They are
+ * seen on their way into the library; nothing of the engine is changed.
  */
-async function recorded(
-  step: PreparedStep,
-): Promise<{ program: Program; loss: number; ms: number; compileMs: number }> {
+async function record(step: PreparedStep): Promise<void> {
   let program: Program | undefined;
   const finish = Builder.prototype.finish;
   Builder.prototype.finish = function (this: Builder, ...given: Parameters<typeof finish>): Program {
@@ -40,8 +41,6 @@ async function recorded(
   const backend = tf.backend() as unknown as { getInputTensorIds(tensors: readonly tf.TensorInfo[]): number[] };
   const plain = backend.getInputTensorIds;
   let passed = 0;
-  // The call itself begins when all arguments were seen; to write them down takes a second.
-  let start = 0;
   const file = openSync(join(folder, "arguments.bin"), "w");
   let reading = false;
   backend.getInputTensorIds = function (this: unknown, tensors: readonly tf.TensorInfo[]): number[] {
@@ -57,23 +56,17 @@ async function recorded(
       const narrow = argument.value.element === "bf16" ? toBfloat16(values) : values;
       writeSync(file, new Uint8Array(narrow.buffer, narrow.byteOffset, narrow.byteLength));
       passed += 1;
-      start = performance.now();
       reading = false;
     }
     return ids;
   };
   try {
-    const { loss } = await step.gradients(0);
-    const ms = performance.now() - start;
-    const began = performance.timeOrigin + start;
-    const compiled = lastCompiled(currentEngine().programCache, began);
-    if (compiled === null) throw new Error("expected the compiled program in the cache, and found none");
+    await step.gradients(0);
     if (!program || passed !== program.arguments.length)
       throw new Error(`${passed} of ${program?.arguments.length} arguments of the step were seen`);
     const described = program.arguments.map(({ value }) => ({ shape: value.shape, element: value.element }));
     writeFileSync(join(folder, "arguments.json"), JSON.stringify(described));
     writeFileSync(join(folder, "program.mlir"), program.text);
-    return { program, loss, ms, compileMs: compiled - began };
   } finally {
     closeSync(file);
     Builder.prototype.finish = finish;
@@ -84,9 +77,24 @@ async function recorded(
 const middle = (xs: readonly number[]): number => xs.toSorted((a, b) => a - b)[Math.floor(xs.length / 2)]!;
 const rounded = (x: number, digits = 1): number => Number(x.toFixed(digits));
 
+if (exported) {
+  await record(prepareStep(settings));
+  process.exit(0);
+}
+
 try {
+  const child = Bun.spawnSync([process.execPath, import.meta.path, ...process.argv.slice(2)], {
+    env: { ...process.env, BUNSEN_STEP_EXPORT: folder, BUNSEN_ONEDNN: "off" },
+    stdio: ["ignore", "inherit", "inherit"],
+  });
+  if (child.exitCode !== 0) throw new Error(`tracing the program for JAX ended with ${child.exitCode}`);
   const step = prepareStep(settings);
-  const { program, loss, ms: firstMs, compileMs } = await recorded(step);
+  const began = performance.now();
+  const { loss } = await step.gradients(0);
+  const firstMs = performance.now() - began - step.stats.gradients.traceMs;
+  const compiled = lastCompiled(currentEngine().programCache, performance.timeOrigin + began);
+  if (compiled === null) throw new Error("expected the compiled program in the cache, and found none");
+  const compileMs = compiled - performance.timeOrigin - began - step.stats.gradients.traceMs;
   const peer = startPeer([python, join(import.meta.dirname, "step-jax.py"), folder]);
   const ready = (await peer.read()) as { jax: string; compile: { ms: number; cpu_ms: number } };
   const ours: number[] = [];
@@ -134,7 +142,6 @@ try {
       engine: currentEngine().version,
       jax: ready.jax,
       gflop: rounded(stats.gradients.flops / 1e9),
-      operations: program.text.split("\n").length,
       step_ms_median: { ours: rounded(middle(ours)), jax: rounded(middle(theirs)) },
       step_ms_min: { ours: rounded(Math.min(...ours)), jax: rounded(Math.min(...theirs)) },
       cpu_ms_median: { ours: rounded(middle(cpu.ours)), jax: rounded(middle(cpu.jax)) },

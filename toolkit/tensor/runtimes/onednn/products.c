@@ -30,6 +30,8 @@ enum { processor = 1, openmp = 2, in_order = 1, implementation = 8 };
 
 /** Multiplications up to which one thread is sooner done than several have been woken. */
 static const double small = 4194304;
+/** Rows up to which turning a matrix costs more than multiplying by it. */
+static const dim_t few = 64;
 
 static const version_t *(*version)(void);
 static int (*engine_create)(void **, int, size_t);
@@ -161,8 +163,9 @@ static struct product *describe(const char *key, size_t length) {
   for (i = 0; i < p->rank; i++) p->out_by[i] = number(&at, end);
   work = work * p->left[batch] * p->left[batch + 1] * p->right[batch + 1];
   p->threads = work < small ? 1 : threads;
-  // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB.
-  if (p->type == f32 && p->rank == 2) return p;
+  // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB. But with
+  // few rows sgemm turns all of a turned right operand for them.
+  if (p->type == f32 && p->rank == 2 && (p->out[0] > few || p->right_by[1] == 1)) return p;
   // The object is made for the number of threads of now.
   set_threads(p->threads);
   if (!create(p)) slow++;
