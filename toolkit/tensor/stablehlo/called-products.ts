@@ -21,6 +21,9 @@ export interface Call {
   readonly flops: number;
 }
 
+/** Of one operand, in the library and in products.c. */
+const mostDimensions = 12;
+
 const rowMajor = (shape: readonly number[]): number[] => shape.map((_, index) => sizeOf(shape.slice(index + 1)));
 
 export const plainView = (base: Value): View => ({ base, shape: base.shape, strides: rowMajor(base.shape) });
@@ -82,7 +85,7 @@ export function callOf(product: Product, left: View, right: View, out: View): Ca
   const size = (view: View, dimensions: readonly number[]): number => sizeOf(dimensions.map((at) => view.shape[at]!));
   const [rows, columns, inner] = [size(left, freeLeft), size(right, freeRight), size(left, contractLeft)];
   const batch = batchLeft.map((index) => left.shape[index]!);
-  if (sizeOf([...batch, rows, columns, inner]) === 0) return undefined;
+  if (sizeOf([...batch, rows, columns, inner]) === 0 || batch.length + 2 > mostDimensions) return undefined;
   const outRows = range(freeLeft.length, batch.length);
   const outColumns = range(freeRight.length, batch.length + freeLeft.length);
   // [operand's two dimensions' strides], each with the stretch of a size, so that lone dimensions get one that is in order.
