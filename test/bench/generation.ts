@@ -12,6 +12,7 @@ import { createGenerator, parseT5Config, randomT5, saveT5 } from "#toolkit/model
 import { hostRandom } from "#toolkit/nn/index.ts";
 import { parseEngineChoice, useEngine } from "#toolkit/tensor/index.ts";
 import { writeSafetensors } from "#toolkit/weights/index.ts";
+import { middle } from "./figures.ts";
 
 const shapes: Readonly<Record<string, object>> = {
   tiny: { d_model: 64, d_kv: 16, d_ff: 128, num_layers: 2, num_heads: 4, vocab_size: 1000 },
@@ -103,7 +104,6 @@ peer.stdin.end();
 await peer.exited;
 generator.dispose();
 rmSync(folder, { recursive: true });
-const middle = (xs: number[]): number => [...xs].sort((a, b) => a - b)[Math.floor(xs.length / 2)]!;
 const result = {
   shape: flags.shape,
   batchSize,

@@ -13,6 +13,7 @@ import { lastCompiled, type PreparedStep, parseBench, prepareStep } from "#toolk
 import { currentEngine, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { Builder, type Program } from "#toolkit/tensor/stablehlo/builder.ts";
 import { toBfloat16 } from "#toolkit/tensor/stored.ts";
+import { middle, rounded } from "./figures.ts";
 import { startPeer } from "./line-peer.ts";
 import { pythonWith } from "./python-venv.ts";
 
@@ -73,9 +74,6 @@ async function record(step: PreparedStep): Promise<void> {
     backend.getInputTensorIds = plain;
   }
 }
-
-const middle = (xs: readonly number[]): number => xs.toSorted((a, b) => a - b)[Math.floor(xs.length / 2)]!;
-const rounded = (x: number, digits = 1): number => Number(x.toFixed(digits));
 
 if (exported) {
   await record(prepareStep(settings));

@@ -17,7 +17,8 @@ settings = json.loads(sys.argv[1])
 torch.set_num_threads(settings["threads"])
 torch.manual_seed(0)
 shape = settings["shape"]
-config = T5Config(vocab_size=32128, decoder_start_token_id=0, dropout_rate=settings["dropout"], **shape)
+sizes = {"vocab_size": 32128, **shape}
+config = T5Config(decoder_start_token_id=0, dropout_rate=settings["dropout"], **sizes)
 dtype = torch.bfloat16 if settings["precision"] == "bf16" else torch.float32
 base = T5ForConditionalGeneration(config).to(dtype)
 model = peft.get_peft_model(

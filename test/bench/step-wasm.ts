@@ -6,6 +6,7 @@
 import { parseBench, prepareStep } from "#toolkit/commands/bench.ts";
 import { currentEngine, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { registerHostRandom } from "#toolkit/tensor/random.ts";
+import { middle } from "./figures.ts";
 
 const defaults = ["--shape", "t5-small", "--batch", "1", "--steps", "1"];
 const settings = parseBench([...defaults, ...process.argv.slice(2)]);
@@ -39,7 +40,6 @@ for (let index = 0; index < settings.steps; index++) {
   }
 }
 
-const middle = (xs: readonly number[]): number => xs.toSorted((a, b) => a - b)[Math.floor(xs.length / 2)]!;
 const pair = (from: Record<Side, number[]>): { wasm: number; "tfjs cpu": number; ratio: number } => {
   const [ours, theirs] = [middle(from.wasm), middle(from.cpu)];
   return { wasm: Math.round(ours), "tfjs cpu": Math.round(theirs), ratio: Number((theirs / ours).toFixed(2)) };

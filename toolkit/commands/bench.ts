@@ -24,7 +24,7 @@ import { createStep, type Step, type TrainState, takeStep, toTensors } from "#to
 import { type Command, UsageError } from "./contract.ts";
 
 /** Shapes of the published T5 v1.0 checkpoints, in the hub's names, and one for runs of many steps. */
-const shapes: Readonly<Record<string, Record<string, number>>> = {
+export const shapes: Readonly<Record<string, Record<string, number>>> = {
   "t5-tiny": { d_model: 64, d_kv: 16, d_ff: 128, num_layers: 2, num_heads: 4, vocab_size: 1024 },
   "t5-small": { d_model: 512, d_kv: 64, d_ff: 2048, num_layers: 6, num_heads: 8 },
   "t5-base": { d_model: 768, d_kv: 64, d_ff: 3072, num_layers: 12, num_heads: 12 },

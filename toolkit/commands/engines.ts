@@ -13,6 +13,7 @@ import {
   tf,
   useEngine,
 } from "#toolkit/tensor/index.ts";
+import type { Looked } from "#toolkit/tensor/native/site-packages.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { discoverOnednn } from "#toolkit/tensor/runtimes/onednn/discover.ts";
 import { discoverPlugin } from "#toolkit/tensor/runtimes/pjrt/discover.ts";
@@ -25,12 +26,6 @@ const usage = `usage: bunsen engines [--json]
 Lists the tensor engines: where each was looked for, what was found, version, device, memory, and the speed of a
 [2048, 768] by [768, 3072] product. --engine or BUNSEN_ENGINE (auto, cuda, cpu, wasm) chooses one; BUNSEN_TENSORFLOW,
 BUNSEN_ONEDNN (or off) and BUNSEN_PJRT_PLUGIN name libraries.`;
-
-interface Looked {
-  readonly path: string;
-  readonly because: string;
-  readonly found: string | null;
-}
 
 interface Report {
   readonly name: Engine["name"];

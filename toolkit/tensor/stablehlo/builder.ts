@@ -2,7 +2,7 @@
 // reduce, gather). Equal operations are written once, unused ones not at all. Knows nothing of tfjs; the kernels that
 // use it are in kernels/. Spec: openxla.org/stablehlo/spec.
 import type { Precision } from "../contract.ts";
-import { callOf, isCallable, layoutText, plainView, reshapedView, turnedView, type View } from "./called-products.ts";
+import { callOf, layoutText, plainView, reshapedView, turnedView, type View } from "./called-products.ts";
 import { type Product, productsToMerge } from "./merged-products.ts";
 
 export type Element = "f32" | "bf16" | "i32" | "ui32" | "ui16" | "i1";
@@ -389,7 +389,7 @@ export class Builder {
 
   /** Whether products of such operands are calls of a library, which turns operands as it reads them. */
   calls(element: Element): boolean {
-    return isCallable(element) && (this.#called?.elements.includes(element) ?? false);
+    return this.#called?.elements.includes(element) ?? false;
   }
 
   /** One product for the sum of several. Its first operand is contracted in its last dimension, as a processor likes it. */

@@ -129,6 +129,3 @@ function ordered(
 /** How a value lies in a call's operands and result, as StableHLO writes it: row-major. */
 export const layoutText = (shape: readonly number[]): string =>
   `dense<[${range(shape.length).reverse()}]> : tensor<${shape.length}xindex>`;
-
-/** Elements that a called product can have. */
-export const isCallable = (element: Element): boolean => element === "f32" || element === "bf16";

@@ -2,7 +2,7 @@
 // Python environment, then the system's library folders. Looks at file names only; opening is library.ts.
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { type Place, pythonPrefixes, sitePackages } from "../../native/site-packages.ts";
+import { type Looked, type Place, pythonPrefixes, sitePackages, systemFolders } from "../../native/site-packages.ts";
 
 /** File names of the library that exports the C API, the wheel's first. */
 const fileNames = [
@@ -12,19 +12,12 @@ const fileNames = [
   "libtensorflow.2.dylib",
   "libtensorflow.so",
 ];
-const systemFolders = [
-  "/usr/local/lib",
-  "/usr/lib",
-  "/usr/lib64",
-  `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`,
-  "/opt/homebrew/lib",
-];
 
 export interface Discovery {
   /** The library's file, where one was found. */
   readonly path?: string;
   /** Every place that was looked at, in order, with what was there. */
-  readonly looked: readonly { readonly path: string; readonly because: string; readonly found: string | null }[];
+  readonly looked: readonly Looked[];
 }
 
 const inFolder = (folder: string): string | null =>
@@ -48,7 +41,7 @@ export function discoverTensorflow(
   environment: Readonly<Record<string, string | undefined>> = process.env,
   workingFolder: string = process.cwd(),
 ): Discovery {
-  const looked: { path: string; because: string; found: string | null }[] = [];
+  const looked: Looked[] = [];
   const explicit = environment.BUNSEN_TENSORFLOW;
   if (explicit) {
     const found = named(explicit);
@@ -62,7 +55,8 @@ export function discoverTensorflow(
       ? sites.map((site) => ({ path: join(site, "tensorflow"), because }))
       : [{ path, because: `${because}, which holds no site-packages` }];
   });
-  for (const folder of systemFolders) folders.push({ path: folder, because: "the system's libraries" });
+  for (const folder of [...systemFolders, "/opt/homebrew/lib"])
+    folders.push({ path: folder, because: "the system's libraries" });
   for (const { path, because } of folders) {
     const found = inFolder(path);
     looked.push({ path, because, found });

@@ -2,22 +2,16 @@
 // the environment's lib folder), then the system's library folders. Looks at file names only; opening is library.ts.
 import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { pythonPrefixes } from "../../native/site-packages.ts";
+import { type Looked, pythonPrefixes, systemFolders } from "../../native/site-packages.ts";
 
 /** The shared library of oneDNN 3, whose C API is the one that products.c calls. */
 const fileName = "libdnnl.so.3";
-const systemFolders = [
-  "/usr/local/lib",
-  "/usr/lib",
-  "/usr/lib64",
-  `/usr/lib/${process.arch === "arm64" ? "aarch64" : "x86_64"}-linux-gnu`,
-];
 
 export interface OnednnDiscovery {
   /** The library's file, where one was found. */
   readonly path?: string;
   /** Every place that was looked at, in order, with what was there. */
-  readonly looked: readonly { readonly path: string; readonly because: string; readonly found: string | null }[];
+  readonly looked: readonly Looked[];
 }
 
 export function discoverOnednn(
@@ -40,7 +34,7 @@ export function discoverOnednn(
         })),
         ...systemFolders.map((path) => ({ path, because: "the system's libraries" })),
       ];
-  const looked: { path: string; because: string; found: string | null }[] = [];
+  const looked: Looked[] = [];
   for (const { path, because } of places) {
     const found = at(path);
     looked.push({ path, because, found });

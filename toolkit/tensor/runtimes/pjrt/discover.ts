@@ -2,7 +2,7 @@
 // (jax-cuda13-pjrt, jax-cuda12-pjrt, jax-rocm…, libtpu). Looks at file names only; opening is plugin.ts.
 import { existsSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
-import { pythonPrefixes, sitePackages } from "../../native/site-packages.ts";
+import { type Looked, pythonPrefixes, sitePackages } from "../../native/site-packages.ts";
 
 export interface PluginDiscovery {
   readonly path?: string;
@@ -10,7 +10,7 @@ export interface PluginDiscovery {
   readonly libraries: readonly string[];
   /** Folder with NVVM and ptxas for XLA, where the wheels bring one. */
   readonly cudaDataFolder?: string;
-  readonly looked: readonly { readonly path: string; readonly because: string; readonly found: string | null }[];
+  readonly looked: readonly Looked[];
 }
 
 const names = (folder: string): string[] => (existsSync(folder) ? readdirSync(folder).sort() : []);
@@ -70,7 +70,7 @@ export function discoverPlugin(
   environment: Readonly<Record<string, string | undefined>> = process.env,
   workingFolder: string = process.cwd(),
 ): PluginDiscovery {
-  const looked: { path: string; because: string; found: string | null }[] = [];
+  const looked: Looked[] = [];
   const explicit = environment.BUNSEN_PJRT_PLUGIN;
   const result = (path: string, site: string): PluginDiscovery => {
     const data = ["cuda_nvcc", "cu13", "cuda_runtime"]
