@@ -13,6 +13,8 @@ typedef struct { int major, minor, patch; const char *hash; unsigned processor_r
 extern void *dlopen(const char *, int);
 extern void *dlsym(void *, const char *);
 extern void *calloc(size_t, size_t);
+extern void *aligned_alloc(size_t, size_t);
+extern void free(void *);
 extern void *memcpy(void *, const void *, size_t);
 extern int memcmp(const void *, const void *, size_t);
 extern int strncmp(const char *, const char *, size_t);
@@ -23,10 +25,10 @@ extern int pthread_cond_signal(void *);
 extern int pthread_create(void *, const void *, void *(*)(void *), void *);
 extern int pthread_detach(size_t);
 
-enum { resolve_now = 2, max_rank = 12, buckets = 1024 };
+enum { resolve_now = 2, max_rank = 12, buckets = 1024, page = 4096 };
 enum { bf16 = 2, f32 = 3 };                     // dnnl_data_type_t
-enum { source = 1, result = 17, weights = 33 }; // DNNL_ARG_SRC, _DST, _WEIGHTS
-enum { processor = 1, openmp = 2, in_order = 1, implementation = 8 };
+enum { source = 1, result = 17, weights = 33, working = 80 }; // DNNL_ARG_SRC, _DST, _WEIGHTS, _SCRATCHPAD
+enum { processor = 1, openmp = 2, in_order = 1, implementation = 8, given = 1, scratchpad = 136 };
 
 /** Multiplications up to which one thread is sooner done than several have been woken. */
 static const double small = 4194304;
@@ -40,8 +42,12 @@ static int (*stream_wait)(void *);
 static int (*stream_destroy)(void *);
 static int (*description_create)(void **, int, const dim_t *, int, const dim_t *);
 static int (*description_destroy)(void *);
+static size_t (*description_size)(const void *);
+static int (*options_create)(void **);
+static int (*options_scratchpad)(void *, int);
 static int (*product_create)(void **, void *, const void *, const void *, const void *, const void *, const void *);
 static int (*product_query)(const void *, int, int, void *);
+static const void *(*product_query_description)(const void *, int, int);
 static int (*product_destroy)(void *);
 static int (*primitive_create)(void **, const void *);
 static int (*memory_create)(void **, const void *, void *, void *);
@@ -51,7 +57,7 @@ static int (*sgemm)(char, char, dim_t, dim_t, dim_t, float, const float *, dim_t
                     dim_t);
 static void (*set_threads)(int);
 
-static void *engine;
+static void *engine, *options;
 static int threads;
 
 /** A product as a program describes it: [.., M, K] by [.., K, N]. */
@@ -64,11 +70,13 @@ struct product {
   dim_t left_by[max_rank], right_by[max_rank], out_by[max_rank]; // strides in elements
   void *descriptions[3];
   void *primitive; // none: sgemm, or loops where `by_loops` is set
+  const void *scratch; // description of the memory that the primitive works in
+  size_t scratch_size; // in bytes; 0: it needs none
   int by_loops;
 };
 
 // Mutexes and conditions; zeros are fresh ones.
-static long table[8], turn[8], state[8], wanted[16], finished[16];
+static long table[8], turn[8], state[8], shelf[8], wanted[16], finished[16];
 static struct product *known[buckets];
 static long slow;
 
@@ -92,8 +100,12 @@ int start(const char *path, int count) {
   FIND(stream_destroy, "dnnl_stream_destroy")
   FIND(description_create, "dnnl_memory_desc_create_with_strides")
   FIND(description_destroy, "dnnl_memory_desc_destroy")
+  FIND(description_size, "dnnl_memory_desc_get_size")
+  FIND(options_create, "dnnl_primitive_attr_create")
+  FIND(options_scratchpad, "dnnl_primitive_attr_set_scratchpad_mode")
   FIND(product_create, "dnnl_matmul_primitive_desc_create")
   FIND(product_query, "dnnl_primitive_desc_query")
+  FIND(product_query_description, "dnnl_primitive_desc_query_md")
   FIND(product_destroy, "dnnl_primitive_desc_destroy")
   FIND(primitive_create, "dnnl_primitive_create")
   FIND(memory_create, "dnnl_memory_create")
@@ -101,7 +113,10 @@ int start(const char *path, int count) {
   FIND(execute, "dnnl_primitive_execute")
   FIND(sgemm, "dnnl_sgemm")
   threads = count;
-  return engine_create(&engine, processor, 0) ? 5 : 0;
+  if (engine_create(&engine, processor, 0)) return 5;
+  // The memory that a primitive works in is given to each call. oneDNN's own belongs to the primitive: two threads in one
+  // primitive, which XLA's are, would write over each other's numbers.
+  return options_create(&options) || options_scratchpad(options, given) ? 5 : 0;
 }
 
 int version_of(int part) { return part == 0 ? version()->major : part == 1 ? version()->minor : version()->patch; }
@@ -114,12 +129,16 @@ static int create(struct product *p) {
   if (description_create(&p->descriptions[0], p->rank, p->left, p->type, p->left_by) ||
       description_create(&p->descriptions[1], p->rank, p->right, p->type, p->right_by) ||
       description_create(&p->descriptions[2], p->rank, p->out, p->out_type, p->out_by) ||
-      product_create(&description, engine, p->descriptions[0], p->descriptions[1], 0, p->descriptions[2], 0) ||
-      primitive_create(&p->primitive, description))
+      product_create(&description, engine, p->descriptions[0], p->descriptions[1], 0, p->descriptions[2], options) ||
+      primitive_create(&p->primitive, description)) {
     p->primitive = 0;
-  else if (!product_query(description, implementation, 0, &name) && name)
-    is_fast = !strncmp(name, "brg", 3);
-  if (description) product_destroy(description);
+    if (description) product_destroy(description);
+    return 0;
+  }
+  if (!product_query(description, implementation, 0, &name) && name) is_fast = !strncmp(name, "brg", 3);
+  // It belongs to `description`, which is kept for it.
+  p->scratch = product_query_description(description, scratchpad, 0);
+  p->scratch_size = p->scratch ? description_size(p->scratch) : 0;
   return is_fast;
 }
 
@@ -237,22 +256,66 @@ static int by_gemm(const struct product *p, const void *a, const void *b, void *
                p->left_by[turn_a ? 1 : 0], b, p->right_by[turn_b ? 1 : 0], 0, c, p->out_by[0]);
 }
 
+/** Memory that calls work in, kept for the next: a list of what no call has now, as long as calls were ever at once. */
+struct space {
+  struct space *next;
+  void *data;
+  size_t size;
+};
+static struct space *spaces;
+
+/** A space of at least so many bytes; none where there is no memory. */
+static struct space *take(size_t size) {
+  struct space **at, **found = 0, *space;
+  pthread_mutex_lock(shelf);
+  // The smallest that will do, or else the largest, to be replaced.
+  for (at = &spaces; *at; at = &(*at)->next)
+    if (!found || ((*at)->size >= size ? (*found)->size < size || (*at)->size < (*found)->size
+                                       : (*found)->size < (*at)->size))
+      found = at;
+  space = found ? *found : 0;
+  if (space) *found = space->next;
+  pthread_mutex_unlock(shelf);
+  if (!space && !(space = calloc(1, sizeof *space))) return 0;
+  if (space->size < size) {
+    free(space->data);
+    space->size = (size + page - 1) / page * page;
+    if (!(space->data = aligned_alloc(page, space->size))) {
+      free(space);
+      return 0;
+    }
+  }
+  return space;
+}
+
+static void give_back(struct space *space) {
+  pthread_mutex_lock(shelf);
+  space->next = spaces;
+  spaces = space;
+  pthread_mutex_unlock(shelf);
+}
+
 static int by_primitive(const struct product *p, const void *a, const void *b, void *c) {
-  void *memories[3] = {0, 0, 0}, *stream = 0;
-  int i, failed = memory_create(&memories[0], p->descriptions[0], engine, (void *)a) ||
+  void *memories[4] = {0, 0, 0, 0}, *stream = 0;
+  struct space *space = p->scratch_size ? take(p->scratch_size) : 0;
+  int count = space ? 4 : 3;
+  int i, failed = (p->scratch_size && !space) || memory_create(&memories[0], p->descriptions[0], engine, (void *)a) ||
                   memory_create(&memories[1], p->descriptions[1], engine, (void *)b) ||
                   memory_create(&memories[2], p->descriptions[2], engine, c) ||
+                  (space && memory_create(&memories[3], p->scratch, engine, space->data)) ||
                   stream_create(&stream, engine, in_order);
   if (!failed) {
-    argument_t arguments[3];
+    argument_t arguments[4];
     arguments[0].name = source, arguments[0].memory = memories[0];
     arguments[1].name = weights, arguments[1].memory = memories[1];
     arguments[2].name = result, arguments[2].memory = memories[2];
-    failed = execute(p->primitive, stream, 3, arguments) || stream_wait(stream);
+    arguments[3].name = working, arguments[3].memory = memories[3];
+    failed = execute(p->primitive, stream, count, arguments) || stream_wait(stream);
   }
-  for (i = 0; i < 3; i++)
+  for (i = 0; i < count; i++)
     if (memories[i]) memory_destroy(memories[i]);
   if (stream) stream_destroy(stream);
+  if (space) give_back(space);
   return failed;
 }
 
