@@ -128,6 +128,9 @@ export function openTensorflow(path: string): Tensorflow {
       `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
     );
   setNativeDefault("XLA_FLAGS", xlaFlags);
+  // TensorFlow's own allocator keeps what a step frees. From malloc a program's buffers, hundreds of MiB in one, come anew
+  // from the system at every step, page by page: a tenth of a step.
+  setNativeDefault("TF_CPU_ALLOCATOR_USE_BFC", "true");
   keepFreedMemory();
   const c = load(path);
   silenceLogs(path);
