@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, currentEngine, NativeLibraryError, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { discoverOnednn } from "#toolkit/tensor/runtimes/onednn/discover.ts";
-import { startOnednn } from "#toolkit/tensor/runtimes/onednn/library.ts";
+import { type Onednn, startOnednn } from "#toolkit/tensor/runtimes/onednn/library.ts";
 import { reshapedView, turnedView, type View } from "#toolkit/tensor/stablehlo/called-products.ts";
 import { trace } from "#toolkit/tensor/tracer.ts";
 
@@ -262,36 +262,99 @@ describe.skipIf(!isInstalled)("oneDNN and plain loops", () => {
   const widen = (bits: Uint16Array): Float32Array =>
     new Float32Array(Uint32Array.from(bits, (half) => half * 65536).buffer);
 
-  it.each([
+  const descriptions: [string, number][] = [
     ["32 32 2 70 50 90 50 1 90 1 90 1", 1e-5],
     ["32 32 2 70 50 90 1 70 1 50 90 1", 1e-5],
     ["32 32 3 6 70 50 90 3500 50 1 4500 90 1 6300 90 1", 1e-5],
     ["32 32 4 2 4 70 16 70 4480 16 64 1 4480 16 1 64 19600 4900 70 1", 1e-5],
     ["32 32 4 2 4 70 70 16 19600 4900 70 1 4480 16 64 1 4480 16 64 1", 1e-5],
+    // More than one thread: a lone product, and a batch.
+    ["32 32 2 130 190 180 190 1 180 1 180 1", 1e-5],
+    ["32 32 3 3 130 110 100 14300 110 1 11000 100 1 13000 100 1", 1e-5],
     ["16 32 2 70 50 90 50 1 90 1 90 1", 1e-5],
     ["16 32 2 70 50 90 50 1 1 50 90 1", 1e-5],
     ["16 16 2 70 50 90 50 1 90 1 90 1", 1e-2],
     ["16 32 4 2 4 70 16 70 4480 16 64 1 4480 16 1 64 19600 4900 70 1", 1e-5],
     ["16 16 4 2 4 70 70 16 19600 4900 70 1 4480 16 64 1 4480 16 64 1", 1e-2],
-  ])("agree: %s", (description, tolerance) => {
-    const onednn = start();
+    ["16 32 2 130 190 180 190 1 180 1 180 1", 1e-5],
+    ["16 16 3 3 130 110 100 14300 110 1 11000 100 1 13000 100 1", 1e-2],
+    // One number left over from the eights and fours that are widened and narrowed at once.
+    ["16 16 2 3 7 11 7 1 11 1 11 1", 1e-2],
+  ];
+  const result = (onednn: Onednn, description: string, how?: Parameters<Onednn["multiply"]>[4]): Float32Array => {
     const [type, outType] = description.split(" ").map(Number) as [number, number];
-    if (type === 16 && !onednn.products.elements.includes("bf16"))
-      return console.log("no bf16 products on this processor");
-    const [left, right] = [values(40_000, 1), values(40_000, 2)];
+    const operand = (seed: number) => (type === 16 ? narrow(values(45_000, seed)) : values(45_000, seed));
+    const out = outType === 16 ? new Uint16Array(45_000) : new Float32Array(45_000);
+    onednn.multiply(description, operand(1), operand(2), out, how);
+    return out instanceof Uint16Array ? widen(out) : out;
+  };
+  const off = (a: Float32Array, b: Float32Array): number =>
+    Math.max(...a.map((value, index) => Math.abs(value - b[index]!))) / Math.max(...b.map(Math.abs));
+
+  it.each(descriptions)("agree: %s", (description, tolerance) => {
+    const onednn = start();
     const slow = onednn.slowProducts();
-    const result = (loopsOnly: boolean): Float32Array => {
-      const out = outType === 16 ? new Uint16Array(40_000) : new Float32Array(40_000);
-      const [a, b] = type === 16 ? [narrow(left), narrow(right)] : [left, right];
-      onednn.multiply(description, a!, b!, out, loopsOnly);
-      return out instanceof Uint16Array ? widen(out) : out;
-    };
-    const [fast, plain] = [result(false), result(true)];
-    const scale = Math.max(...plain.map(Math.abs));
-    expect(scale).toBeGreaterThan(1);
-    expect(Math.max(...fast.map((value, index) => Math.abs(value - plain[index]!)))).toBeLessThan(tolerance * scale);
+    const plain = result(onednn, description, "by loops");
+    expect(Math.max(...plain.map(Math.abs))).toBeGreaterThan(1);
+    expect(off(result(onednn, description), plain)).toBeLessThan(tolerance);
+    expect(off(result(onednn, description, "widened"), plain)).toBeLessThan(tolerance);
     // Each of these has code of its own for this processor.
     expect(onednn.slowProducts()).toBe(slow);
+  });
+
+  it.each(["by loops", "widened"] as const)("round to bf16 as one does: %s", (how) => {
+    // a + b of bf16, and the sum as bf16.
+    const sums: [number, number, number][] = [
+      [0x3f80, 0x3b80, 0x3f80], // 1 + 2⁻⁸: halfway, to even
+      [0x3f81, 0x3b80, 0x3f82],
+      [0xbf81, 0xbb80, 0xbf82],
+      [0x3f80, 0x3b81, 0x3f81],
+      [0x7f7f, 0x7f7f, 0x7f80], // too large: infinity
+      [0x7f80, 0x0000, 0x7f80],
+      [0xff80, 0x3f80, 0xff80],
+      [0x7f80, 0xff80, 0x7fc0], // no number
+      [0x7fc0, 0x3f80, 0x7fc0],
+    ];
+    const left = Uint16Array.from(sums.flatMap(([a, b]) => [a, b]));
+    const out = new Uint16Array(sums.length);
+    const description = `16 16 2 ${sums.length} 2 1 2 1 1 1 1 1`;
+    start().multiply(description, left, Uint16Array.of(0x3f80, 0x3f80), out, how);
+    const isNone = (bits: number): boolean => (bits & 0x7fff) > 0x7f80;
+    expect([...out].map((bits) => (isNone(bits) ? 0x7fc0 : bits))).toEqual(sums.map(([, , sum]) => sum));
+  });
+
+  it("give every thread its own memory: products of one description at once are each right", async () => {
+    const count = 48;
+    const shapes: [number[], number[]][] = [
+      [
+        [2, 40, 64],
+        [2, 48, 64],
+      ],
+      [
+        [16, 128],
+        [200, 128],
+      ],
+    ];
+    for (const [left, right] of shapes)
+      for (const [precision, tolerance] of [
+        ["f32", 1e-5],
+        ["bf16", 2e-2],
+      ] as const) {
+        const lefts = Array.from({ length: count }, (_, index) => random(left, 100 + index));
+        const rights = Array.from({ length: count }, (_, index) => random(right, 200 + index));
+        const each: Fn = (...args) =>
+          args.slice(0, count).map((a, index) => tf.matMul(a, args[count + index]!, false, true));
+        const wanted = each(...lefts, ...rights);
+        const together = compile(each, { precision });
+        for (let round = 0; round < 10; round++) {
+          const got = await together(...lefts, ...rights);
+          got.forEach((product, index) => {
+            const difference = off(product.dataSync() as Float32Array, wanted[index]!.dataSync() as Float32Array);
+            expect(difference, `${precision} ${index}`).toBeLessThan(tolerance);
+            product.dispose();
+          });
+        }
+      }
   });
 });
 

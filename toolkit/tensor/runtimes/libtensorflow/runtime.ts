@@ -129,7 +129,7 @@ function findProducts(tensorflow: string, threads: number): Products {
 }
 
 function productsText({ onednn, problem }: Products): string {
-  if (onednn) return `oneDNN's (${onednn.products.elements.join(", ")})`;
+  if (onednn) return `oneDNN's (${onednn.hasBf16 ? "f32, bf16" : "f32; bf16 is widened to it"})`;
   return `XLA's own${problem ? `: ${problem}` : ""}`;
 }
 

@@ -29,25 +29,30 @@ const reasons: readonly string[] = [
 const symbols = {
   start: { args: ["ptr", "i32"], returns: "i32" },
   version_of: { args: ["i32"], returns: "i32" },
-  has_bf16: { args: [], returns: "i32" },
+  has_narrow_code: { args: [], returns: "i32" },
   slow_products: { args: [], returns: "i64" },
   multiply_once: { args: ["ptr", "ptr", "ptr", "ptr", "u64", "i32"], returns: "void" },
   enlist: { args: ["ptr", "u64", "ptr"], returns: "i32" },
 } as const;
 
+/** Ways to compute a product, as products.c numbers them. */
+const ways = ["as a program", "by loops", "widened"] as const;
+
 /** oneDNN, ready to be called by programs. */
 export interface Onednn {
   readonly version: string;
   readonly products: CalledProducts;
+  /** Whether products of bf16 are computed as such; otherwise they are widened to f32 first. */
+  readonly hasBf16: boolean;
   /** How many descriptions were met that are computed by loops or by reference code. */
   slowProducts(): number;
-  /** Computes one product of row-major arrays as a program would; `loopsOnly` leaves oneDNN out. */
+  /** Computes one product of row-major arrays, as a program would or in one of its ways. */
   multiply(
     description: string,
     left: NodeJS.TypedArray,
     right: NodeJS.TypedArray,
     out: NodeJS.TypedArray,
-    loopsOnly?: boolean,
+    how?: (typeof ways)[number],
   ): void;
 }
 
@@ -89,11 +94,12 @@ export function startOnednn({ path, looked }: OnednnDiscovery, tensorflow: strin
   if (code !== 0) throw refuse(reasons[code] ?? `its start failed with ${code}`);
   const onednn: Onednn = {
     version: [0, 1, 2].map((part) => c.version_of(part)).join("."),
-    products: { target, elements: c.has_bf16() ? ["f32", "bf16"] : ["f32"] },
+    products: { target, elements: ["f32", "bf16"] },
+    hasBf16: c.has_narrow_code() !== 0,
     slowProducts: () => Number(c.slow_products()),
-    multiply(description, left, right, out, loopsOnly = false) {
+    multiply(description, left, right, out, how = "as a program") {
       const key = Buffer.from(description);
-      c.multiply_once(out, left, right, key, BigInt(key.length), loopsOnly ? 1 : 0);
+      c.multiply_once(out, left, right, key, BigInt(key.length), ways.indexOf(how));
     },
   };
   opened = { path, onednn };

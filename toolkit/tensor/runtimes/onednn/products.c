@@ -1,7 +1,8 @@
 // Matrix products that XLA's compiled programs call: one custom-call target that hands a product of any strides to
-// oneDNN. Compiled when the engine starts, by the compiler inside Bun (bun:ffi's cc), hence without headers; library.ts
-// opens and registers it, stablehlo/called-products.ts writes the descriptions it reads. A call from a program cannot
-// fail: whatever oneDNN refuses is computed by plain loops. Called from XLA's threads, several at once.
+// oneDNN. Compiled when the engine starts, by the compiler inside Bun (bun:ffi's cc), hence without headers and without
+// vector code; library.ts opens and registers it, stablehlo/called-products.ts writes the descriptions it reads. A call
+// from a program cannot fail: whatever oneDNN refuses is computed by plain loops. Called from XLA's threads, several at
+// once.
 // Signatures: oneDNN 3 (oneapi/dnnl/dnnl.h), XLA's foreign functions 0.1 to 0.3 (xla/ffi/api/c_api.h). XLA's older custom
 // calls would do, were it not for programs from its cache: there a lone result comes as a tuple, and a tuple as none.
 
@@ -13,19 +14,22 @@ typedef struct { int major, minor, patch; const char *hash; unsigned processor_r
 extern void *dlopen(const char *, int);
 extern void *dlsym(void *, const char *);
 extern void *calloc(size_t, size_t);
-extern void *aligned_alloc(size_t, size_t);
-extern void free(void *);
+extern void *mmap(void *, size_t, int, int, int, long); // not malloc: the compiler finds Bun's own free to it
+extern int munmap(void *, size_t);
 extern void *memcpy(void *, const void *, size_t);
 extern int memcmp(const void *, const void *, size_t);
 extern int strncmp(const char *, const char *, size_t);
+extern char *strstr(const char *, const char *);
 extern int pthread_mutex_lock(void *);
 extern int pthread_mutex_unlock(void *);
 extern int pthread_cond_wait(void *, void *);
 extern int pthread_cond_signal(void *);
+extern int pthread_cond_broadcast(void *);
 extern int pthread_create(void *, const void *, void *(*)(void *), void *);
 extern int pthread_detach(size_t);
 
 enum { resolve_now = 2, max_rank = 12, buckets = 1024, page = 4096 };
+enum { readable = 1, writable = 2, own = 2, anonymous = 32 }; // mmap's, on Linux
 enum { bf16 = 2, f32 = 3 };                     // dnnl_data_type_t
 enum { source = 1, result = 17, weights = 33, working = 80 }; // DNNL_ARG_SRC, _DST, _WEIGHTS, _SCRATCHPAD
 enum { processor = 1, openmp = 2, in_order = 1, implementation = 8, given = 1, scratchpad = 136 };
@@ -58,30 +62,34 @@ static int (*sgemm)(char, char, dim_t, dim_t, dim_t, float, const float *, dim_t
 static void (*set_threads)(int);
 
 static void *engine, *options;
-static int threads;
+/** How many threads a large product has, and whether products of bf16 have code of their own here. */
+static int threads, has_bf16;
 
 /** A product as a program describes it: [.., M, K] by [.., K, N]. */
 struct product {
   struct product *next;
   const char *key;
   size_t length;
-  int type, out_type, rank, threads;
+  int type, out_type, rank, threads, way;
   dim_t left[max_rank], right[max_rank], out[max_rank];
   dim_t left_by[max_rank], right_by[max_rank], out_by[max_rank]; // strides in elements
   void *descriptions[3];
-  void *primitive; // none: sgemm, or loops where `by_loops` is set
+  void *primitive;
   const void *scratch; // description of the memory that the primitive works in
   size_t scratch_size; // in bytes; 0: it needs none
-  int by_loops;
 };
+/** Ways to compute a product: oneDNN's object for it, products of f32 matrices (sgemm), or loops. */
+enum { primitives = 1, matrices, slow_loops };
 
 // Mutexes and conditions; zeros are fresh ones.
-static long table[8], turn[8], state[8], shelf[8], wanted[16], finished[16];
+static long table[8], turn[8], state[8], shelf[8], crew[8], wanted[16], finished[16], called[16], done[16];
 static struct product *known[buckets];
 static long slow;
 
 /** How many products were or will be computed by loops, ours or oneDNN's reference code. */
 long slow_products(void) { return slow; }
+
+static int has_wide_code(int type);
 
 /** 0, or the number of the reason in library.ts. */
 int start(const char *path, int count) {
@@ -116,16 +124,22 @@ int start(const char *path, int count) {
   if (engine_create(&engine, processor, 0)) return 5;
   // The memory that a primitive works in is given to each call. oneDNN's own belongs to the primitive: two threads in one
   // primitive, which XLA's are, would write over each other's numbers.
-  return options_create(&options) || options_scratchpad(options, given) ? 5 : 0;
+  if (options_create(&options) || options_scratchpad(options, given)) return 5;
+  has_bf16 = has_wide_code(bf16);
+  return 0;
 }
+
+/** Whether products of bf16 are computed as such here, not widened. */
+int has_narrow_code(void) { return has_bf16; }
 
 int version_of(int part) { return part == 0 ? version()->major : part == 1 ? version()->minor : version()->patch; }
 
-/** Makes oneDNN's object for a product. Says whether its code is written for this processor ("brg" is, "ref" is not). */
+enum { no_code, some_code, wide };
+
+/** Makes oneDNN's object for a product. Says what code it has: none for this processor ("ref"), some, or wide one. */
 static int create(struct product *p) {
   void *description = 0;
   const char *name = 0;
-  int is_fast = 0;
   if (description_create(&p->descriptions[0], p->rank, p->left, p->type, p->left_by) ||
       description_create(&p->descriptions[1], p->rank, p->right, p->type, p->right_by) ||
       description_create(&p->descriptions[2], p->rank, p->out, p->out_type, p->out_by) ||
@@ -133,23 +147,23 @@ static int create(struct product *p) {
       primitive_create(&p->primitive, description)) {
     p->primitive = 0;
     if (description) product_destroy(description);
-    return 0;
+    return no_code;
   }
-  if (!product_query(description, implementation, 0, &name) && name) is_fast = !strncmp(name, "brg", 3);
   // It belongs to `description`, which is kept for it.
   p->scratch = product_query_description(description, scratchpad, 0);
   p->scratch_size = p->scratch ? description_size(p->scratch) : 0;
-  return is_fast;
+  if (product_query(description, implementation, 0, &name) || !name) return some_code;
+  return !strncmp(name, "brg", 3) && strstr(name, "avx512") ? wide : !strncmp(name, "ref", 3) ? no_code : some_code;
 }
 
-/** Whether products of bf16 have code of their own here. */
-int has_bf16(void) {
+/** Whether products of a type have code of their own here that uses registers of 512 bits. */
+static int has_wide_code(int type) {
   static struct product p;
-  p.type = bf16, p.out_type = f32, p.rank = 2;
+  p.type = type, p.out_type = f32, p.rank = 2;
   p.left[0] = p.left[1] = p.right[0] = p.right[1] = p.out[0] = p.out[1] = 64;
   p.left_by[0] = p.right_by[0] = p.out_by[0] = 64;
   p.left_by[1] = p.right_by[1] = p.out_by[1] = 1;
-  return create(&p);
+  return create(&p) == wide;
 }
 
 static dim_t number(const char **at, const char *end) {
@@ -159,13 +173,28 @@ static dim_t number(const char **at, const char *end) {
   return value;
 }
 
+/** Whether each of a batch is a product of matrices as sgemm takes them: turned or not, with rows in one stretch. */
+static int are_matrices(const struct product *p) {
+  int rows = p->rank - 2, columns = p->rank - 1;
+  const dim_t *sizes[3], *by[3];
+  int i;
+  sizes[0] = p->left, sizes[1] = p->right, sizes[2] = p->out;
+  by[0] = p->left_by, by[1] = p->right_by, by[2] = p->out_by;
+  for (i = 0; i < 3; i++) {
+    int is_plain = by[i][columns] == 1 && by[i][rows] >= sizes[i][columns];
+    int is_turned = by[i][rows] == 1 && by[i][columns] >= sizes[i][rows];
+    if (!is_plain && (i == 2 || !is_turned)) return 0;
+  }
+  return 1;
+}
+
 /** Reads "type, result's type, rank, batch.., M, K, N, strides of left.., right.., result..". */
 static struct product *describe(const char *key, size_t length) {
   struct product *p = calloc(1, sizeof *p);
   char *copy = calloc(length + 1, 1);
   const char *at = key, *end = key + length;
   double work = 1;
-  int i, batch;
+  int i, batch, code;
   memcpy(copy, key, length);
   p->key = copy;
   p->length = length;
@@ -182,13 +211,17 @@ static struct product *describe(const char *key, size_t length) {
   for (i = 0; i < p->rank; i++) p->out_by[i] = number(&at, end);
   work = work * p->left[batch] * p->left[batch + 1] * p->right[batch + 1];
   p->threads = work < small ? 1 : threads;
+  p->way = are_matrices(p) ? matrices : slow_loops;
   // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB. But with
-  // few rows sgemm turns all of a turned right operand for them.
-  if (p->type == f32 && p->rank == 2 && (p->out[0] > few || p->right_by[1] == 1)) return p;
+  // few rows sgemm turns all of a turned right operand for them. bf16 that the processor has no code for is widened.
+  if (p->way == matrices && (p->type == bf16 ? !has_bf16 : p->rank == 2 && (p->out[0] > few || p->right_by[1] == 1)))
+    return p;
   // The object is made for the number of threads of now.
   set_threads(p->threads);
-  if (!create(p)) slow++;
-  p->by_loops = !p->primitive;
+  code = create(p);
+  if (code != no_code || (p->primitive && p->way == slow_loops)) p->way = primitives;
+  else if (p->way == slow_loops) slow++;
+  if (code == no_code && p->way == primitives) slow++;
   return p;
 }
 
@@ -250,12 +283,6 @@ static void loops(const struct product *p, const void *a, const void *b, void *c
   }
 }
 
-static int by_gemm(const struct product *p, const void *a, const void *b, void *c) {
-  int turn_a = p->left_by[1] != 1, turn_b = p->right_by[1] != 1;
-  return sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', p->out[0], p->out[1], p->left[1], 1, a,
-               p->left_by[turn_a ? 1 : 0], b, p->right_by[turn_b ? 1 : 0], 0, c, p->out_by[0]);
-}
-
 /** Memory that calls work in, kept for the next: a list of what no call has now, as long as calls were ever at once. */
 struct space {
   struct space *next;
@@ -263,6 +290,13 @@ struct space {
   size_t size;
 };
 static struct space *spaces;
+
+static void give_back(struct space *space) {
+  pthread_mutex_lock(shelf);
+  space->next = spaces;
+  spaces = space;
+  pthread_mutex_unlock(shelf);
+}
 
 /** A space of at least so many bytes; none where there is no memory. */
 static struct space *take(size_t size) {
@@ -278,21 +312,16 @@ static struct space *take(size_t size) {
   pthread_mutex_unlock(shelf);
   if (!space && !(space = calloc(1, sizeof *space))) return 0;
   if (space->size < size) {
-    free(space->data);
+    if (space->size > 0) munmap(space->data, space->size);
     space->size = (size + page - 1) / page * page;
-    if (!(space->data = aligned_alloc(page, space->size))) {
-      free(space);
+    space->data = mmap(0, space->size, readable | writable, own | anonymous, -1, 0);
+    if (space->data == (void *)-1) {
+      space->size = 0;
+      give_back(space);
       return 0;
     }
   }
   return space;
-}
-
-static void give_back(struct space *space) {
-  pthread_mutex_lock(shelf);
-  space->next = spaces;
-  spaces = space;
-  pthread_mutex_unlock(shelf);
 }
 
 static int by_primitive(const struct product *p, const void *a, const void *b, void *c) {
@@ -319,9 +348,190 @@ static int by_primitive(const struct product *p, const void *a, const void *b, v
   return failed;
 }
 
+/** A crew of threads, the caller among them, that divides one piece of work after the other. They wait asleep. */
+static struct {
+  void (*run)(void *what, int part);
+  void *what;
+  int parts, next, left, members;
+} shift;
+
+static void *help(void *nothing) {
+  pthread_mutex_lock(crew);
+  for (;;) {
+    while (shift.next >= shift.parts) pthread_cond_wait(called, crew);
+    for (; shift.next < shift.parts;) {
+      int part = shift.next++;
+      pthread_mutex_unlock(crew);
+      shift.run(shift.what, part);
+      pthread_mutex_lock(crew);
+      if (--shift.left == 0) pthread_cond_signal(done);
+    }
+  }
+  return nothing;
+}
+
+/** Runs `parts` parts. More than one: for one caller at a time. */
+static void divide(void (*run)(void *, int), void *what, int parts) {
+  size_t member;
+  if (parts == 1) {
+    run(what, 0);
+    return;
+  }
+  pthread_mutex_lock(crew);
+  for (; shift.members < threads - 1 && !pthread_create(&member, 0, help, 0); shift.members++) pthread_detach(member);
+  shift.run = run, shift.what = what, shift.next = 0, shift.parts = shift.left = parts;
+  pthread_cond_broadcast(called);
+  while (shift.next < shift.parts) {
+    int part = shift.next++;
+    pthread_mutex_unlock(crew);
+    run(what, part);
+    pthread_mutex_lock(crew);
+    if (--shift.left == 0) pthread_cond_signal(done);
+  }
+  while (shift.left > 0) pthread_cond_wait(done, crew);
+  pthread_mutex_unlock(crew);
+}
+
+/** A batch of products of f32 matrices, and numbers to be widened for them or narrowed after them. */
+struct work {
+  const struct product *product;
+  const float *a, *b;
+  float *c;
+  dim_t batches, count;
+  int parts;
+  const unsigned short *narrow;
+  float *wide;
+  unsigned short *narrowed;
+};
+
+static void multiply_part(void *what, int part) {
+  const struct work *w = what;
+  const struct product *p = w->product;
+  int batch = p->rank - 2, i, turn_a = p->left_by[batch + 1] != 1, turn_b = p->right_by[batch + 1] != 1;
+  dim_t n = w->batches * part / w->parts, end = w->batches * (part + 1) / w->parts;
+  if (w->parts > 1) set_threads(1);
+  for (; n < end; n++) {
+    dim_t rest = n, in_a = 0, in_b = 0, in_c = 0;
+    for (i = batch - 1; i >= 0; i--) {
+      dim_t index = rest % p->out[i];
+      rest /= p->out[i];
+      in_a += index * p->left_by[i];
+      in_b += index * p->right_by[i];
+      in_c += index * p->out_by[i];
+    }
+    sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', p->out[batch], p->out[batch + 1], p->right[batch], 1, w->a + in_a,
+          p->left_by[batch + turn_a], w->b + in_b, p->right_by[batch + turn_b], 0, w->c + in_c, p->out_by[batch]);
+  }
+}
+
+#ifdef __x86_64__
+/** Widens eights. The compiler makes no vector code, and knows few of its instructions: none that copies a register. */
+static void widen_eights(const unsigned short *from, unsigned *to, dim_t eights) {
+  __asm__ volatile(
+      "1:\n"
+      "movups (%0), %%xmm0\n movups (%0), %%xmm1\n"
+      "pxor %%xmm2, %%xmm2\n pxor %%xmm3, %%xmm3\n"
+      "punpcklwd %%xmm0, %%xmm2\n punpckhwd %%xmm1, %%xmm3\n"
+      "movups %%xmm2, (%1)\n movups %%xmm3, 16(%1)\n"
+      "add $16, %0\n add $32, %1\n sub $1, %2\n jg 1b\n"
+      : "+r"(from), "+r"(to), "+r"(eights) : : "memory");
+}
+
+/** Narrows fours as `store` does one. */
+static void narrow_fours(const float *from, unsigned short *to, dim_t fours) {
+  static const unsigned constants[20] = {1, 1, 1, 1, 0x7fff, 0x7fff, 0x7fff, 0x7fff, 0x7f800000, 0x7f800000, 0x7f800000,
+      0x7f800000, 0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fffffff, 0x7fc0, 0x7fc0, 0x7fc0, 0x7fc0};
+  __asm__ volatile(
+      "movups (%3), %%xmm4\n movups 16(%3), %%xmm5\n movups 32(%3), %%xmm6\n movups 48(%3), %%xmm7\n"
+      "1:\n"
+      "movups (%0), %%xmm0\n movups (%0), %%xmm1\n movups (%0), %%xmm2\n movups 64(%3), %%xmm3\n"
+      "psrld $16, %%xmm1\n pand %%xmm4, %%xmm1\n paddd %%xmm5, %%xmm1\n paddd %%xmm0, %%xmm1\n psrld $16, %%xmm1\n"
+      "pand %%xmm7, %%xmm2\n pcmpgtd %%xmm6, %%xmm2\n" // what is no number
+      "pand %%xmm2, %%xmm3\n pandn %%xmm1, %%xmm2\n por %%xmm3, %%xmm2\n"
+      "pslld $16, %%xmm2\n psrad $16, %%xmm2\n packssdw %%xmm2, %%xmm2\n movq %%xmm2, (%1)\n"
+      "add $16, %0\n add $8, %1\n sub $1, %2\n jg 1b\n"
+      : "+r"(from), "+r"(to), "+r"(fours) : "r"(constants) : "memory");
+}
+#else
+static void widen_eights(const unsigned short *from, unsigned *to, dim_t eights) {
+  dim_t i;
+  for (i = 0; i < 8 * eights; i++) to[i] = (unsigned)from[i] << 16;
+}
+static void narrow_fours(const float *from, unsigned short *to, dim_t fours) {
+  dim_t i;
+  for (i = 0; i < 4 * fours; i++) store(bf16, to, i, from[i]);
+}
+#endif
+
+static void widen_part(void *what, int part) {
+  const struct work *w = what;
+  dim_t eights = w->count / 8, at = eights * part / w->parts, end = eights * (part + 1) / w->parts;
+  unsigned *to = (unsigned *)w->wide;
+  if (end > at) widen_eights(w->narrow + 8 * at, to + 8 * at, end - at);
+  if (part == w->parts - 1)
+    for (at = 8 * eights; at < w->count; at++) to[at] = (unsigned)w->narrow[at] << 16;
+}
+
+static void narrow_part(void *what, int part) {
+  const struct work *w = what;
+  dim_t fours = w->count / 4, at = fours * part / w->parts, end = fours * (part + 1) / w->parts;
+  if (end > at) narrow_fours(w->wide + 4 * at, w->narrowed + 4 * at, end - at);
+  if (part == w->parts - 1)
+    for (at = 4 * fours; at < w->count; at++) store(bf16, w->narrowed, at, w->wide[at]);
+}
+
+/** How many numbers lie from the first to the last of an operand. */
+static dim_t extent(int rank, const dim_t *sizes, const dim_t *by) {
+  dim_t count = 1;
+  int i;
+  for (i = 0; i < rank; i++) count += (sizes[i] - 1) * by[i];
+  return count;
+}
+
+static struct space *widened(struct work *w, const void *from, dim_t count) {
+  struct space *space = take(count * sizeof(float));
+  if (!space) return 0;
+  w->narrow = from, w->wide = space->data, w->count = count;
+  divide(widen_part, w, w->parts);
+  return space;
+}
+
+static int by_matrices(const struct product *p, const void *a, const void *b, void *c, int count) {
+  struct work w;
+  struct space *wide_a = 0, *wide_b = 0, *wide_c = 0;
+  dim_t out_count = extent(p->rank, p->out, p->out_by);
+  int i, failed = 0;
+  w.product = p, w.a = a, w.b = b, w.c = c, w.batches = 1, w.parts = count;
+  for (i = 0; i < p->rank - 2; i++) w.batches *= p->out[i];
+  if (p->type == bf16) {
+    if ((wide_a = widened(&w, a, extent(p->rank, p->left, p->left_by)))) w.a = w.wide;
+    if ((wide_b = widened(&w, b, extent(p->rank, p->right, p->right_by)))) w.b = w.wide;
+    failed = !wide_a || !wide_b;
+  }
+  if (p->out_type == bf16 && !failed) {
+    if ((wide_c = take(out_count * sizeof(float)))) w.c = wide_c->data;
+    failed = !wide_c;
+  }
+  if (!failed) {
+    // A batch is divided among threads; a lone product sgemm divides itself.
+    w.parts = w.batches >= count ? count : 1;
+    if (w.parts == 1) set_threads(count);
+    divide(multiply_part, &w, w.parts);
+  }
+  if (p->out_type == bf16 && !failed) {
+    w.wide = w.c, w.narrowed = c, w.count = out_count, w.parts = count;
+    divide(narrow_part, &w, count);
+  }
+  if (wide_a) give_back(wide_a);
+  if (wide_b) give_back(wide_b);
+  if (wide_c) give_back(wide_c);
+  return failed;
+}
+
 static int compute(const struct product *p, const void **in, void *out, int count) {
+  if (p->way == matrices) return by_matrices(p, in[0], in[1], out, count);
   set_threads(count);
-  return p->primitive ? by_primitive(p, in[0], in[1], out) : by_gemm(p, in[0], in[1], out);
+  return by_primitive(p, in[0], in[1], out);
 }
 
 /** What `serve` is to compute now. */
@@ -372,7 +582,8 @@ static int hand_over(const struct product *p, const void **in, void *out) {
 
 static void multiply(void *out, const void **in, const char *key, size_t length) {
   const struct product *p = product_of(key, length);
-  if (p->by_loops || (p->threads == 1 ? compute(p, in, out, 1) : hand_over(p, in, out))) loops(p, in[0], in[1], out);
+  if (p->way == slow_loops || (p->threads == 1 ? compute(p, in, out, 1) : hand_over(p, in, out)))
+    loops(p, in[0], in[1], out);
 }
 
 // XLA's foreign functions. Of each struct what lies before the last member that is read.
@@ -426,10 +637,18 @@ int enlist(const char *target, size_t length, const api_t *api) {
   return 0;
 }
 
-/** Computes one product as a program would, for tests. `loops_only` leaves oneDNN out. */
-void multiply_once(void *out, const void *left, const void *right, const char *key, size_t length, int loops_only) {
+enum { as_program = 0, by_loops, by_widening };
+
+/** Computes one product for tests: as a program would, by loops, or with bf16 widened whatever the processor has. */
+void multiply_once(void *out, const void *left, const void *right, const char *key, size_t length, int how) {
+  const struct product *p = product_of(key, length);
   const void *in[2];
   in[0] = left, in[1] = right;
-  if (loops_only) loops(product_of(key, length), left, right, out);
-  else multiply(out, in, key, length);
+  if (how == as_program) multiply(out, in, key, length);
+  else if (how == by_loops || !are_matrices(p)) loops(p, left, right, out);
+  else {
+    pthread_mutex_lock(turn);
+    if (by_matrices(p, left, right, out, p->threads)) loops(p, left, right, out);
+    pthread_mutex_unlock(turn);
+  }
 }
