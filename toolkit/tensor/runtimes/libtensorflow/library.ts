@@ -131,6 +131,8 @@ export function openTensorflow(path: string): Tensorflow {
   // TensorFlow's own allocator keeps what a step frees. From malloc a program's buffers, hundreds of MiB in one, come anew
   // from the system at every step, page by page: a tenth of a step.
   setNativeDefault("TF_CPU_ALLOCATOR_USE_BFC", "true");
+  // It takes what it needs and never more than this; its own limit is 64 GiB, whatever the machine has.
+  setNativeDefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", String(2 ** 20));
   keepFreedMemory();
   const c = load(path);
   silenceLogs(path);

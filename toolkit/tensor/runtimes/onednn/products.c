@@ -153,7 +153,7 @@ static int create(struct product *p) {
   p->scratch = product_query_description(description, scratchpad, 0);
   p->scratch_size = p->scratch ? description_size(p->scratch) : 0;
   if (product_query(description, implementation, 0, &name) || !name) return some_code;
-  return !strncmp(name, "brg", 3) && strstr(name, "avx512") ? wide : !strncmp(name, "ref", 3) ? no_code : some_code;
+  return !strncmp(name, "brg", 3) && strstr(name, "512") ? wide : !strncmp(name, "ref", 3) ? no_code : some_code;
 }
 
 /** Whether products of a type have code of their own here that uses registers of 512 bits. */
@@ -398,14 +398,14 @@ struct work {
   const float *a, *b;
   float *c;
   dim_t batches, count;
-  int parts;
+  int parts, failed;
   const unsigned short *narrow;
   float *wide;
   unsigned short *narrowed;
 };
 
 static void multiply_part(void *what, int part) {
-  const struct work *w = what;
+  struct work *w = what;
   const struct product *p = w->product;
   int batch = p->rank - 2, i, turn_a = p->left_by[batch + 1] != 1, turn_b = p->right_by[batch + 1] != 1;
   dim_t n = w->batches * part / w->parts, end = w->batches * (part + 1) / w->parts;
@@ -419,8 +419,9 @@ static void multiply_part(void *what, int part) {
       in_b += index * p->right_by[i];
       in_c += index * p->out_by[i];
     }
-    sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', p->out[batch], p->out[batch + 1], p->right[batch], 1, w->a + in_a,
-          p->left_by[batch + turn_a], w->b + in_b, p->right_by[batch + turn_b], 0, w->c + in_c, p->out_by[batch]);
+    if (sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', p->out[batch], p->out[batch + 1], p->right[batch], 1, w->a + in_a,
+              p->left_by[batch + turn_a], w->b + in_b, p->right_by[batch + turn_b], 0, w->c + in_c, p->out_by[batch]))
+      w->failed = 1;
   }
 }
 
@@ -501,7 +502,7 @@ static int by_matrices(const struct product *p, const void *a, const void *b, vo
   struct space *wide_a = 0, *wide_b = 0, *wide_c = 0;
   dim_t out_count = extent(p->rank, p->out, p->out_by);
   int i, failed = 0;
-  w.product = p, w.a = a, w.b = b, w.c = c, w.batches = 1, w.parts = count;
+  w.product = p, w.a = a, w.b = b, w.c = c, w.batches = 1, w.parts = count, w.failed = 0;
   for (i = 0; i < p->rank - 2; i++) w.batches *= p->out[i];
   if (p->type == bf16) {
     if ((wide_a = widened(&w, a, extent(p->rank, p->left, p->left_by)))) w.a = w.wide;
@@ -517,6 +518,7 @@ static int by_matrices(const struct product *p, const void *a, const void *b, vo
     w.parts = w.batches >= count ? count : 1;
     if (w.parts == 1) set_threads(count);
     divide(multiply_part, &w, w.parts);
+    failed = w.failed;
   }
   if (p->out_type == bf16 && !failed) {
     w.wide = w.c, w.narrowed = c, w.count = out_count, w.parts = count;
