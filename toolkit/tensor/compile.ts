@@ -2,7 +2,7 @@
 // the device, and calls the executable. Knows no library: a `Device` does the work (runtimes/).
 import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, CompileStats, TensorTree } from "./contract.ts";
-import { CompileError } from "./errors.ts";
+import { CompileError, EngineError } from "./errors.ts";
 import type { CalledProducts, Program } from "./stablehlo/builder.ts";
 import { type Source, type Trace, trace } from "./tracer.ts";
 import { disposeTree, treeLeaves, treeSignature, treeWithLeaves } from "./trees.ts";
@@ -35,6 +35,12 @@ export interface Device {
   prepare(program: Program, name: string, donated: readonly number[], beside: boolean): Promise<Executable>;
 }
 
+/**
+ * What XLA says on a processor (TensorFlow 2.21) when it runs a bf16 product that it cannot compute. It gives f32 to such
+ * products while it compiles, and after that turns others into ones; so nobody can tell before.
+ */
+const lostProduct = /Unsupported element type for DotThunk/;
+
 interface Entry<Out extends TensorTree> {
   readonly traced: Trace<Out>;
   readonly executable: Executable;
@@ -54,7 +60,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
   let traceMs = 0;
   let disposed = false;
 
-  const build = async (args: Args, beside: boolean): Promise<Entry<Out>> => {
+  const build = async (args: Args, beside: boolean, wideProducts: boolean): Promise<Entry<Out>> => {
     const start = performance.now();
     const traced = trace(fn, args, {
       name,
@@ -62,6 +68,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       isNarrow: (tensor) => device.isNarrow(tensor),
       mergedBatches: device.mergedBatches,
       windowedSums: device.windowedSums ?? false,
+      wideProducts,
       calledProducts: device.calledProducts,
     });
     const constants = new Map<Source, tf.Tensor>();
@@ -80,10 +87,14 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
     return entry;
   };
 
-  /** The program for these arguments, traced now if they are the first of their kind, and its inputs. */
+  /**
+   * The program for these arguments, traced now if they are the first of their kind, and its inputs. `instead` is the one
+   * that was given before and cannot run: then another is made, whose products are f32's.
+   */
   const programFor = async (
     args: Args,
     beside: boolean,
+    instead?: Entry<Out>,
   ): Promise<{ entry: Entry<Out>; leaves: tf.Tensor[]; inputs: tf.Tensor[] }> => {
     if (disposed) throw new CompileError(`${name} was disposed`);
     const leaves = treeLeaves(args);
@@ -95,22 +106,29 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
     const signature =
       args.map(treeSignature).join("|") + leaves.map((leaf) => (device.isNarrow(leaf) ? "n" : "")).join();
     let entry = entries.get(signature);
-    if (!entry) {
-      entry = build(args, beside);
+    if (!entry || (instead && (await entry) === instead && entries.get(signature) === entry)) {
+      entry = build(args, beside, instead !== undefined);
       entries.set(signature, entry);
       // A failed compile is tried again by the next call.
       entry.catch(() => entries.delete(signature));
     }
-    const ready = await entry;
+    const ready = await (entries.get(signature) ?? entry);
     const inputs = ready.traced.sources.map((source) => input(source, leaves, ready.constants, name));
     return { entry: ready, leaves, inputs };
   };
 
   const compiled = async (...args: Args): Promise<Out> => {
     calls += 1;
-    const { entry, leaves, inputs } = await programFor(args, false);
-    const { traced, executable } = entry;
-    const results = await executable.call(inputs);
+    let { entry, leaves, inputs } = await programFor(args, false);
+    let results: tf.Tensor[];
+    try {
+      results = await entry.executable.call(inputs);
+    } catch (error) {
+      if (!(error instanceof EngineError && lostProduct.test(error.message))) throw error;
+      ({ entry, leaves, inputs } = await programFor(args, false, entry));
+      results = await entry.executable.call(inputs);
+    }
+    const { traced } = entry;
     const out = traced.leaves.map((leaf) =>
       "result" in leaf ? results[leaf.result]! : tf.clone(leaves[leaf.argument]!),
     );

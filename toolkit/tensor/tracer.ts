@@ -175,6 +175,7 @@ export interface TraceOptions {
   /** See `BuilderOptions`. */
   readonly mergedBatches?: boolean;
   readonly windowedSums?: boolean;
+  readonly wideProducts?: boolean;
   /** The library that computes its programs' products, where there is one. */
   readonly calledProducts?: CalledProducts | undefined;
 }
@@ -198,6 +199,7 @@ export function trace<Args extends readonly TensorTree[], Out extends TensorTree
   const builder = new Builder(options.precision, {
     mergedBatches: options.mergedBatches ?? false,
     windowedSums: options.windowedSums ?? false,
+    wideProducts: options.wideProducts ?? false,
     calledProducts: options.calledProducts,
   });
   const current: Recording = {

@@ -111,6 +111,52 @@ describe("small products of a batch", () => {
   });
 });
 
+describe("a product that XLA turns into one it cannot compute", () => {
+  /** Turned results: on a processor XLA folds these transposes into products of bf16 after it widened those it must. */
+  const chain = (a: tf.Tensor, b: tf.Tensor): tf.Tensor[] => {
+    const y = tf.transpose(tf.matMul(a, b));
+    return [tf.matMul(y, a), tf.transpose(tf.relu(tf.matMul(y, y, false, true)))];
+  };
+  /** A turned operand that is a turned number itself, in batches. */
+  const batches = (x: tf.Tensor): tf.Tensor[] => {
+    const y = tf.reshape(tf.transpose(tf.relu(x), [1, 0, 2, 3]), [2, 3, 48, 48]);
+    return [tf.matMul(y, y, true)];
+  };
+  const cases: [string, (...args: tf.Tensor[]) => tf.Tensor[], () => tf.Tensor[]][] = [
+    ["results", chain as never, () => [random([96, 96], 1), random([96, 64], 2)]],
+    ["operands", batches as never, () => [random([2, 3, 48, 48], 1)]],
+  ];
+  it.each(cases)("can be written in f32, of rounded operands: %s", (_, fn, args) => {
+    const traced = trace(fn, args(), {
+      name: "f",
+      precision: "bf16",
+      isNarrow: () => false,
+      mergedBatches: true,
+      wideProducts: true,
+    });
+    expect(traced.program.text).toMatch(/dot_general .*xf32>, .*xf32>\) ->/);
+    expect(traced.program.text).not.toMatch(/dot_general .*bf16/);
+    expect(traced.program.text).toMatch(/convert .* -> tensor<.*bf16>/);
+  });
+  it.skipIf(!hasNative).each(cases)(
+    "is right in bf16, in the first call and in later ones: %s",
+    async (_, fn, args) => {
+      const wanted = fn(...args());
+      const compiled = compile(fn, { precision: "bf16" });
+      const several = [compiled(...args()), compiled(...args())];
+      for (const call of [...several, compiled(...args())]) {
+        const got = await call;
+        wanted.forEach((want, index) => {
+          expect(difference(got[index]!, want)).toBeLessThan(2e-2);
+          expect(difference(got[index]!, want)).toBeGreaterThan(1e-5);
+        });
+      }
+      // One program, or one that failed and the one instead of it, however many calls there were.
+      expect(compiled.stats.executables).toBeLessThanOrEqual(2);
+    },
+  );
+});
+
 describe("a gather that is kept", () => {
   const buckets = { bidirectional: true, count: 32, maxDistance: 128 };
   const values = Float32Array.from({ length: 32 * 4 }, (_, index) => Math.sin(index + 1) * 10 ** ((index % 9) - 4));

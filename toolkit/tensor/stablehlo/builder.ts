@@ -104,6 +104,8 @@ export interface BuilderOptions {
   readonly mergedBatches?: boolean;
   /** Products are calls of a library (called-products.ts): which of its operand types it is fast with, and the target's name. */
   readonly calledProducts?: CalledProducts | undefined;
+  /** Products of bf16 are written in f32, of operands that are rounded to bf16: for a compiler that has none. */
+  readonly wideProducts?: boolean;
   /** Sums of many numbers are written as sums of windows, for engines whose compiler is told not to (xlaFlags). */
   readonly windowedSums?: boolean;
   /** Keeps the names of a region's builder apart from those around it. */
@@ -116,6 +118,7 @@ export class Builder {
   readonly mergesBatches: boolean;
   readonly #called: CalledProducts | undefined;
   readonly #windowedSums: boolean;
+  readonly #wideProducts: boolean;
   readonly #prefix: string;
   readonly #groups = new Map<string, Group>();
   readonly #groupOf = new Map<string, string>();
@@ -142,6 +145,7 @@ export class Builder {
     this.mergesBatches = options.mergedBatches ?? false;
     this.#called = options.calledProducts;
     this.#windowedSums = options.windowedSums ?? false;
+    this.#wideProducts = options.wideProducts ?? false;
     this.#prefix = options.prefix ?? "%";
   }
 
@@ -802,7 +806,7 @@ export class Builder {
 
   /**
    * Generalised matrix product; result dimensions are batch, then free ones of a, then of b. Under `bf16` the operands
-   * are narrowed and the sum is float32.
+   * are narrowed, or only rounded (`BuilderOptions.wideProducts`), and the sum is float32.
    */
   dot(
     a: Value,
@@ -816,8 +820,9 @@ export class Builder {
   ): Value {
     const [batchA, batchB] = options.batch ?? [[], []];
     const [contractA, contractB] = options.contract;
-    const narrow =
+    const rounded =
       this.precision === "bf16" && a.element !== "i32" && (options.exact !== true || a.narrow !== undefined);
+    const narrow = rounded && !this.#wideProducts;
     const isSmall =
       a.element === "f32" &&
       contractA.length === 1 &&
@@ -837,7 +842,9 @@ export class Builder {
       return this.reshape(merged, [...a.shape.slice(0, rank), ...merged.shape.slice(1)]);
     }
     if (isMerged && isSmall && batchA.length === 1) return this.#tinyDot(a, b, [contractA[0]!, contractB[0]!]);
-    const [left, right] = narrow ? [this.convert(a, "bf16"), this.convert(b, "bf16")] : [a, b];
+    const operand = (value: Value): Value =>
+      narrow ? this.convert(value, "bf16") : rounded ? this.operand(value) : value;
+    const [left, right] = [operand(a), operand(b)];
     const free = (value: Value, batch: readonly number[], contract: readonly number[]): number[] =>
       value.shape.filter((_, index) => !batch.includes(index) && !contract.includes(index));
     const shape = [
