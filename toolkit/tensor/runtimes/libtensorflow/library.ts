@@ -4,7 +4,7 @@
 
 import { type ConvertFns, dlopen, type Pointer } from "bun:ffi";
 import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
-import { availableParallelism, cpus, homedir } from "node:os";
+import { availableParallelism, cpus, homedir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
 import { checkLibraryFile, symbolsMatching } from "../../native/elf.ts";
@@ -114,6 +114,12 @@ export interface Tensorflow {
 
 const opened = new Map<string, Tensorflow>();
 
+/** Bytes that tensors may take: nine tenths of the machine's memory, or of the container's around this process. */
+function memoryLimit(): number {
+  const constrained = process.constrainedMemory();
+  return 0.9 * (constrained > 0 ? Math.min(constrained, totalmem()) : totalmem());
+}
+
 /** @throws NativeLibraryError when the file is no usable libtensorflow. */
 export function openTensorflow(path: string): Tensorflow {
   const known = opened.get(path);
@@ -131,8 +137,9 @@ export function openTensorflow(path: string): Tensorflow {
   // TensorFlow's own allocator keeps what a step frees. From malloc a program's buffers, hundreds of MiB in one, come anew
   // from the system at every step, page by page: a tenth of a step.
   setNativeDefault("TF_CPU_ALLOCATOR_USE_BFC", "true");
-  // It takes what it needs and never more than this; its own limit is 64 GiB, whatever the machine has.
-  setNativeDefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", String(2 ** 20));
+  // It takes what it needs, and this at most: more than the machine has is then an error and not the end of the process, which Linux kills.
+  // (It waits ten seconds for others to free some before it says so.)
+  setNativeDefault("TF_CPU_BFC_MEM_LIMIT_IN_MB", String(Math.floor(memoryLimit() / 2 ** 20)));
   keepFreedMemory();
   const c = load(path);
   silenceLogs(path);
