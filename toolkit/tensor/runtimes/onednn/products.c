@@ -45,7 +45,6 @@ static int (*stream_create)(void **, void *, unsigned);
 static int (*stream_wait)(void *);
 static int (*stream_destroy)(void *);
 static int (*description_create)(void **, int, const dim_t *, int, const dim_t *);
-static int (*description_destroy)(void *);
 static size_t (*description_size)(const void *);
 static int (*options_create)(void **);
 static int (*options_scratchpad)(void *, int);
@@ -89,7 +88,7 @@ static long slow;
 /** How many products were or will be computed by loops, ours or oneDNN's reference code. */
 long slow_products(void) { return slow; }
 
-static int has_wide_code(int type);
+static int has_bf16_code(void);
 
 /** 0, or the number of the reason in library.ts. */
 int start(const char *path, int count) {
@@ -107,7 +106,6 @@ int start(const char *path, int count) {
   FIND(stream_wait, "dnnl_stream_wait")
   FIND(stream_destroy, "dnnl_stream_destroy")
   FIND(description_create, "dnnl_memory_desc_create_with_strides")
-  FIND(description_destroy, "dnnl_memory_desc_destroy")
   FIND(description_size, "dnnl_memory_desc_get_size")
   FIND(options_create, "dnnl_primitive_attr_create")
   FIND(options_scratchpad, "dnnl_primitive_attr_set_scratchpad_mode")
@@ -125,7 +123,7 @@ int start(const char *path, int count) {
   // The memory that a primitive works in is given to each call. oneDNN's own belongs to the primitive: two threads in one
   // primitive, which XLA's are, would write over each other's numbers.
   if (options_create(&options) || options_scratchpad(options, given)) return 5;
-  has_bf16 = has_wide_code(bf16);
+  has_bf16 = has_bf16_code();
   return 0;
 }
 
@@ -156,10 +154,10 @@ static int create(struct product *p) {
   return !strncmp(name, "brg", 3) && strstr(name, "512") ? wide : !strncmp(name, "ref", 3) ? no_code : some_code;
 }
 
-/** Whether products of a type have code of their own here that uses registers of 512 bits. */
-static int has_wide_code(int type) {
+/** Whether products of bf16 have code of their own here, which uses registers of 512 bits. */
+static int has_bf16_code(void) {
   static struct product p;
-  p.type = type, p.out_type = f32, p.rank = 2;
+  p.type = bf16, p.out_type = f32, p.rank = 2;
   p.left[0] = p.left[1] = p.right[0] = p.right[1] = p.out[0] = p.out[1] = 64;
   p.left_by[0] = p.right_by[0] = p.out_by[0] = 64;
   p.left_by[1] = p.right_by[1] = p.out_by[1] = 1;
@@ -259,19 +257,26 @@ static void store(int type, void *data, dim_t at, float value) {
   else ((unsigned short *)data)[at] = (unsigned short)((wide.bits + 0x7fff + ((wide.bits >> 16) & 1)) >> 16);
 }
 
+/** Where number `n` of a batch begins in the operands and in the result. */
+static void begin_of(const struct product *p, dim_t n, dim_t *in_a, dim_t *in_b, dim_t *in_c) {
+  int i;
+  *in_a = *in_b = *in_c = 0;
+  for (i = p->rank - 3; i >= 0; i--) {
+    dim_t index = n % p->out[i];
+    n /= p->out[i];
+    *in_a += index * p->left_by[i];
+    *in_b += index * p->right_by[i];
+    *in_c += index * p->out_by[i];
+  }
+}
+
 static void loops(const struct product *p, const void *a, const void *b, void *c) {
   int batch = p->rank - 2, i;
   dim_t batches = 1, n, row, column, inner;
   for (i = 0; i < batch; i++) batches *= p->out[i];
   for (n = 0; n < batches; n++) {
-    dim_t rest = n, in_a = 0, in_b = 0, in_c = 0;
-    for (i = batch - 1; i >= 0; i--) {
-      dim_t index = rest % p->out[i];
-      rest /= p->out[i];
-      in_a += index * p->left_by[i];
-      in_b += index * p->right_by[i];
-      in_c += index * p->out_by[i];
-    }
+    dim_t in_a, in_b, in_c;
+    begin_of(p, n, &in_a, &in_b, &in_c);
     for (row = 0; row < p->out[batch]; row++)
       for (column = 0; column < p->out[batch + 1]; column++) {
         double sum = 0;
@@ -407,18 +412,12 @@ struct work {
 static void multiply_part(void *what, int part) {
   struct work *w = what;
   const struct product *p = w->product;
-  int batch = p->rank - 2, i, turn_a = p->left_by[batch + 1] != 1, turn_b = p->right_by[batch + 1] != 1;
+  int batch = p->rank - 2, turn_a = p->left_by[batch + 1] != 1, turn_b = p->right_by[batch + 1] != 1;
   dim_t n = w->batches * part / w->parts, end = w->batches * (part + 1) / w->parts;
   if (w->parts > 1) set_threads(1);
   for (; n < end; n++) {
-    dim_t rest = n, in_a = 0, in_b = 0, in_c = 0;
-    for (i = batch - 1; i >= 0; i--) {
-      dim_t index = rest % p->out[i];
-      rest /= p->out[i];
-      in_a += index * p->left_by[i];
-      in_b += index * p->right_by[i];
-      in_c += index * p->out_by[i];
-    }
+    dim_t in_a, in_b, in_c;
+    begin_of(p, n, &in_a, &in_b, &in_c);
     if (sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', p->out[batch], p->out[batch + 1], p->right[batch], 1, w->a + in_a,
               p->left_by[batch + turn_a], w->b + in_b, p->right_by[batch + turn_b], 0, w->c + in_c, p->out_by[batch]))
       w->failed = 1;
