@@ -46,6 +46,8 @@ interface Entry<Out extends TensorTree> {
   readonly executable: Executable;
   /** Uploaded constants, by position among the sources. */
   readonly constants: ReadonlyMap<Source, tf.Tensor>;
+  /** The one that runs instead of this, whose products were lost. */
+  instead?: Promise<Entry<Out>>;
 }
 
 export function compileFor<Args extends readonly TensorTree[], Out extends TensorTree>(
@@ -82,19 +84,15 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
     );
     const executable = await device.prepare(traced.program, name, donated, beside);
-    const entry = { traced, executable, constants };
+    const entry: Entry<Out> = { traced, executable, constants };
     ready.push(entry);
     return entry;
   };
 
-  /**
-   * The program for these arguments, traced now if they are the first of their kind, and its inputs. `instead` is the one
-   * that was given before and cannot run: then another is made, whose products are f32's.
-   */
+  /** The program for these arguments, traced now if they are the first of their kind, and its inputs. */
   const programFor = async (
     args: Args,
     beside: boolean,
-    instead?: Entry<Out>,
   ): Promise<{ entry: Entry<Out>; leaves: tf.Tensor[]; inputs: tf.Tensor[] }> => {
     if (disposed) throw new CompileError(`${name} was disposed`);
     const leaves = treeLeaves(args);
@@ -106,13 +104,14 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
     const signature =
       args.map(treeSignature).join("|") + leaves.map((leaf) => (device.isNarrow(leaf) ? "n" : "")).join();
     let entry = entries.get(signature);
-    if (!entry || (instead && (await entry) === instead && entries.get(signature) === entry)) {
-      entry = build(args, beside, instead !== undefined);
+    if (!entry) {
+      entry = build(args, beside, false);
       entries.set(signature, entry);
       // A failed compile is tried again by the next call.
       entry.catch(() => entries.delete(signature));
     }
-    const ready = await (entries.get(signature) ?? entry);
+    const first = await entry;
+    const ready = await (first.instead ?? first);
     const inputs = ready.traced.sources.map((source) => input(source, leaves, ready.constants, name));
     return { entry: ready, leaves, inputs };
   };
@@ -125,7 +124,11 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       results = await entry.executable.call(inputs);
     } catch (error) {
       if (!(error instanceof EngineError && lostProduct.test(error.message))) throw error;
-      ({ entry, leaves, inputs } = await programFor(args, false, entry));
+      const lost = entry;
+      lost.instead ??= build(args, false, true);
+      // A failed compile is tried again by the next call.
+      lost.instead.catch(() => delete lost.instead);
+      ({ entry, leaves, inputs } = await programFor(args, false));
       results = await entry.executable.call(inputs);
     }
     const { traced } = entry;
