@@ -114,11 +114,9 @@ export function mendTensorflowKernels(): void {
     ({ inputs }) => (inputs.indices as tf.TensorInfo).shape.length === 1,
     (call, plain) => {
       const indices = call.inputs.indices as tf.TensorInfo;
-      const attrs = { shape: [...indices.shape, 1] };
-      const reshape = tf.getKernel("Reshape", "tensorflow")!.kernelFunc;
-      const column = reshape({ ...call, inputs: { x: indices }, attrs }) as tf.TensorInfo;
+      const column = run(call, "Reshape", indices, { shape: [...indices.shape, 1] });
       const result = plain({ ...call, inputs: { ...call.inputs, indices: column } });
-      (call.backend as tf.KernelBackend).disposeData(column.dataId);
+      free(call, column);
       return result;
     },
   );
