@@ -2,12 +2,9 @@
 // column at a time, so that memory holds no more than that. Knows nothing of datasets or caches.
 import type { RecordBatch, Schema } from "apache-arrow";
 import { type FileMetaData, type ParquetParsers, parquetMetadata, parquetRead } from "hyparquet";
-import { compressors } from "hyparquet-compressors";
 import { recordBatch } from "./columns.ts";
 import { dataError, messageOf } from "./errors.ts";
-
-/** More rows than any row group holds; a damaged count must not be believed. */
-const maxRows = 2 ** 28;
+import { checkColumn, compressors, rowsOf, topColumns } from "./parquet-bounds.ts";
 
 /**
  * Record batches of a parquet file, in order; columns that the schema does not name are left out.
@@ -16,7 +13,7 @@ const maxRows = 2 ** 28;
 export async function* readParquet(path: string, schema: Schema): AsyncGenerator<RecordBatch> {
   const bytes = mapped(path);
   const metadata = metadataOf(path, bytes);
-  const present = topColumns(metadata);
+  const present = damagedUnless(path, () => topColumns(metadata));
   for (const field of schema.fields) {
     if (!present.includes(field.name))
       throw dataError(
@@ -27,17 +24,14 @@ export async function* readParquet(path: string, schema: Schema): AsyncGenerator
   const file = { byteLength: bytes.byteLength, slice: (start: number, end?: number) => bytes.slice(start, end).buffer };
   let firstRow = 0;
   for (const [index, group] of metadata.row_groups.entries()) {
-    const rows = Number(group.num_rows);
-    if (!Number.isSafeInteger(rows) || rows < 0 || rows > maxRows)
-      throw dataError(
-        { file: path },
-        `row group ${index} claims ${group.num_rows} rows. The file is damaged: delete it and load again.`,
-      );
+    const rows = damagedUnless(path, () => rowsOf(group, index));
     const columns: unknown[][] = [];
     for (const field of schema.fields) {
-      const values: unknown[] = new Array(rows);
+      let values: unknown[];
       let filled = 0;
       try {
+        checkColumn(bytes, metadata, group, field.name);
+        values = new Array(rows);
         await parquetRead({
           file,
           metadata,
@@ -77,6 +71,15 @@ export async function* readParquet(path: string, schema: Schema): AsyncGenerator
   }
 }
 
+/** What `read` finds; its error names the file. */
+function damagedUnless<T>(path: string, read: () => T): T {
+  try {
+    return read();
+  } catch (cause) {
+    throw dataError({ file: path }, `${messageOf(cause)}. The file is damaged: delete it and load again.`, { cause });
+  }
+}
+
 function mapped(path: string): Uint8Array<ArrayBuffer> {
   // An empty file cannot be mapped.
   if (Bun.file(path).size === 0)
@@ -95,7 +98,7 @@ function metadataOf(path: string, bytes: Uint8Array<ArrayBuffer>): FileMetaData 
     const footer = new DataView(bytes.buffer, bytes.byteOffset + bytes.byteLength - 8, 4).getUint32(0, true);
     if (footer + 12 > bytes.byteLength) throw new Error(`its footer of ${footer} bytes is longer than the file`);
     const tail = bytes.slice(bytes.byteLength - footer - 8);
-    return parquetMetadata(tail.buffer);
+    return parquetMetadata(tail.buffer, { geoparquet: false });
   } catch (cause) {
     throw dataError(
       { file: path },
@@ -103,21 +106,4 @@ function metadataOf(path: string, bytes: Uint8Array<ArrayBuffer>): FileMetaData 
       { cause },
     );
   }
-}
-
-/** Names of the columns directly under the root. */
-function topColumns(metadata: FileMetaData): string[] {
-  const names: string[] = [];
-  const count = metadata.schema[0]?.num_children ?? 0;
-  let index = 1;
-  const skip = (): void => {
-    const children = metadata.schema[index++]?.num_children ?? 0;
-    for (let i = 0; i < children && index < metadata.schema.length; i++) skip();
-  };
-  // Bounded by the schema's length: a damaged count must not be believed.
-  for (let i = 0; i < count && index < metadata.schema.length; i++) {
-    names.push(metadata.schema[index]?.name ?? "");
-    skip();
-  }
-  return names;
 }

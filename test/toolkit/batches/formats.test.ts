@@ -93,28 +93,95 @@ describe("parquet", () => {
     await expect(rowsOf(readParquet(path, sst2.schema))).rejects.toThrow(/part\.parquet: the file is empty/);
   });
 
-  it("that is damaged ends in an error that names the file, never in a crash", async () => {
-    const whole = await readFile(fixture("flat-zstd"));
-    const path = join(folder, "damaged.parquet");
+  const datasetOf = (name: string): Dataset =>
+    name === "squad" ? findDataset("squad") : name === "record" ? findDataset("superglue/record") : sst2;
+
+  /** Parquet has no checksum everywhere: a damaged value may read as another. What is read, or an error by its name. */
+  const readDamaged = async (name: string, bytes: Uint8Array): Promise<string | undefined> => {
+    const path = join(folder, `damaged-${name}.parquet`);
+    await writeFile(path, bytes);
+    try {
+      await rowsOf(readParquet(path, datasetOf(name).schema));
+      return undefined;
+    } catch (error) {
+      expect((error as Error).name).toBe("DataError");
+      expect((error as Error).message).toContain(`damaged-${name}.parquet`);
+      return (error as Error).message;
+    }
+  };
+
+  const kinds = ["none", "snappy", "gzip", "zstd", "brotli", "lz4", "plain", "delta"];
+  it("that is damaged ends in an error that names the file, never in a crash or a loop", async () => {
+    const names = [...kinds.map((kind) => `flat-${kind}`), "nulls", "squad", "record"];
+    const whole = new Map(await Promise.all(names.map(async (name) => [name, await readFile(fixture(name))] as const)));
     await fc.assert(
       fc.asyncProperty(
-        fc.integer({ min: 4, max: whole.length - 5 }),
+        fc.constantFrom(...names),
+        fc.double({ min: 0, max: 1, noNaN: true, maxExcluded: true }),
         fc.integer({ min: 1, max: 255 }),
-        async (at, flip) => {
-          const bytes = Buffer.from(whole);
-          bytes[at]! ^= flip;
-          await writeFile(path, bytes);
-          // Parquet has no checksum everywhere: a flipped bit in a value may read as another value. It must not crash.
-          try {
-            await rowsOf(readParquet(path, sst2.schema));
-          } catch (error) {
-            expect((error as Error).name).toBe("DataError");
-            expect((error as Error).message).toContain("damaged.parquet");
-          }
+        async (name, share, flip) => {
+          const bytes = Buffer.from(whole.get(name)!);
+          bytes[4 + Math.floor(share * (bytes.length - 8))]! ^= flip;
+          await readDamaged(name, bytes);
         },
       ),
-      { numRuns: 200 },
+      { numRuns: 400 },
     );
+  });
+
+  // Each of these once took the reader a minute or all memory, or would have; the places come from a search over every byte.
+  const damages: readonly [string, string, number, number, RegExp][] = [
+    ["a Zstandard stream", "flat-zstd", 371, 1, /"idx": row group 0 .* cannot be read: Data corruption/],
+    [
+      "a schema's count of children",
+      "squad",
+      3262,
+      1,
+      /element 5 of the schema's 12 claims -3 children\. The file is damaged/,
+    ],
+    [
+      "another schema's count",
+      "record",
+      1906,
+      1,
+      /element 3 of the schema's 22 claims -2 children\. The file is damaged/,
+    ],
+  ];
+  for (const [what, name, at, flip, message] of damages)
+    it(`that is damaged is refused, not followed: ${what}`, async () => {
+      const bytes = Buffer.from(await readFile(fixture(name)));
+      bytes[at]! ^= flip;
+      expect(await readDamaged(name, bytes)).toMatch(message);
+    });
+
+  it("that promises more than it holds is refused before it is read", async () => {
+    const whole = await readFile(fixture("flat-none"));
+    const seen = new Set<string>();
+    for (let at = 4; at < whole.length - 8; at++) {
+      const bytes = Buffer.from(whole);
+      bytes[at]! ^= 0x10;
+      const message = await readDamaged("flat-none", bytes);
+      const claim = /claims (?:to be )?-?\d+ (values|bytes|children)|more values than/.exec(message ?? "");
+      if (claim) seen.add(claim[1] ?? "sum");
+    }
+    expect([...seen].sort()).toEqual(["bytes", "children", "sum", "values"]);
+  });
+
+  it("with a run longer than its page's values reads no further than them", async () => {
+    const bytes = Buffer.from(await readFile(fixture("nulls")));
+    const rows = await rowsOf(readParquet(fixture("nulls"), sst2.schema));
+    // The first data page's definition levels: their length, 4 bytes, then runs. A run of 2^30 present values.
+    const run = [0xfe, 0xff, 0xff, 0xff, 0x07, 0x01];
+    let changed = 0;
+    for (let at = 4; at < 1000; at++) {
+      if (bytes.readUInt32LE(at) !== 2 || bytes[at + 4] !== 20 || bytes[at + 5] !== 1) continue;
+      const damaged = Buffer.from(bytes);
+      damaged.set(run, at + 4);
+      await readDamaged("nulls", damaged);
+      changed++;
+    }
+    expect(changed).toBeGreaterThan(0);
+    expect(rows).toHaveLength(40);
   });
 });
 
