@@ -35,14 +35,16 @@ function normalize(x: tf.Tensor, epsilon: number): tf.Tensor {
   const op = tf.customGrad((input, save) => {
     const source = input as tf.Tensor;
     // Not rsqrt: engines approximate it, and a norm's error goes through every later layer.
-    const scale = tf.div(1, tf.sqrt(tf.add(tf.mean(tf.square(source), -1, true), epsilon)));
+    const scale = tf.expandDims(tf.div(1, tf.sqrt(tf.add(tf.mean(tf.square(source), -1), epsilon))), -1);
     const value = tf.mul(source, scale);
-    (save as tf.GradSaveFunc)([value, scale]);
+    // The normed value is one product to make anew; kept, it would be a second array of x's size.
+    (save as tf.GradSaveFunc)([source, scale]);
     return {
       value,
       // d/dx of x·r(x): r·(dy − y·mean(dy·y)), y being the normed value.
       gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
-        const [y, r] = saved as [tf.Tensor, tf.Tensor];
+        const [x, r] = saved as [tf.Tensor, tf.Tensor];
+        const y = tf.mul(x, r);
         return tf.mul(r, tf.sub(dy, tf.mul(y, tf.mean(tf.mul(dy, y), -1, true))));
       },
     };
@@ -131,7 +133,7 @@ export function attend(
   if (bias) scores = tf.add(bias, scores);
   const weights = shiftedExp(scores);
   // Dropout scales weights one by one, so it may come before the division by their sum.
-  return tf.mul(tf.matMul(dropout(weights), value), tf.div(1, tf.sum(weights, -1, true)));
+  return tf.mul(tf.matMul(dropout(weights), value), tf.expandDims(tf.div(1, tf.sum(weights, -1)), -1));
 }
 
 /**
