@@ -829,7 +829,7 @@ export class Builder {
       leads(batchA) &&
       leads(batchB) &&
       isTiny(a, b, batchA.length, options.contract);
-    const isMerged = this.mergesBatches && (isSmall || !this.calls(narrow ? "bf16" : a.element));
+    const isMerged = this.mergesBatches && !this.calls(narrow ? "bf16" : a.element);
     if (isMerged && batchA.length > 1 && leads(batchA) && leads(batchB)) {
       const rank = batchA.length;
       const merge = (value: Value): Value =>
