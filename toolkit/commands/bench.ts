@@ -1,7 +1,5 @@
 // `bunsen bench`: measures the engine and the training step on this machine, one JSON line each. The step is the very
 // one that `train` runs (training/step.ts), on random weights of a known shape. Peers are measured by their own scripts.
-import { readdirSync, statSync } from "node:fs";
-import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { findMethod } from "#toolkit/methods/index.ts";
 import { parseT5Config, type T5Model, t5Model } from "#toolkit/models/t5/index.ts";
@@ -222,17 +220,6 @@ export function prepareStep(settings: BenchSettings): PreparedStep {
   };
 }
 
-/**
- * When the newest program was written to the engine's cache: it goes there after it was compiled and before it runs for
- * the first time. Epoch milliseconds; null where none was written since.
- */
-export function lastCompiled(programCache: string | undefined, since: number): number | null {
-  if (programCache === undefined) return null;
-  const times = readdirSync(programCache).map((name) => statSync(join(programCache, name)).mtimeMs);
-  const last = Math.max(0, ...times);
-  return last >= since ? last : null;
-}
-
 /** Of all bits of a tree's tensors. */
 function hashOf(tree: TensorTree): string {
   const hash = new Bun.CryptoHasher("sha256");
@@ -266,7 +253,6 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
   const cpu: number[] = [];
   const memory: { rss: number; tensors: number }[] = [];
   let first = { ms: 0, cpu: 0 };
-  let compiledMs: number | null = null;
   let loss = Number.NaN;
   const matmul = settings.share ? await prepareMatmul(precision) : undefined;
   const products: number[] = [];
@@ -279,9 +265,6 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     const took = { ms: performance.now() - start, cpu: (used.user + used.system) / 1000 };
     if (index === 0) {
       first = took;
-      const began = performance.timeOrigin + start;
-      const compiled = lastCompiled(currentEngine().programCache, began);
-      compiledMs = compiled === null ? null : compiled - began - step.stats.gradients.traceMs;
       continue;
     }
     times.push(took.ms);
@@ -313,13 +296,9 @@ async function benchStep(settings: BenchSettings): Promise<Record<string, unknow
     // Of all cores together: tells a slow step from a busy machine.
     cpu_ms_median: rounded(median(cpu), 1),
     trace_ms: rounded(stats.gradients.traceMs, 1),
-    // What the first step took beyond tracing and a later step: the update is compiled beside the gradients' program.
+    // What the first step took beyond tracing and a later step: besides the compiler's work, the products' kernels are set
+    // up and memory is touched for the first time. Parts of a program run while others are compiled, so it is one number.
     compile_ms: rounded(compileMs, 1),
-    // Its two parts: the compiler's own work, and what the first run took beyond a later one (the products' kernels are
-    // set up, memory is touched for the first time).
-    ...(compiledMs === null
-      ? {}
-      : { xla_ms: rounded(compiledMs, 1), first_run_ms: rounded(Math.max(0, compileMs - compiledMs), 1) }),
     compile_cpu_ms: rounded(first.cpu - median(cpu), 1),
     // Kilobytes on Linux.
     peak_rss_mib: rounded(process.resourceUsage().maxRSS / 1024),

@@ -4,6 +4,7 @@ import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, CompileStats, TensorTree } from "./contract.ts";
 import { CompileError, EngineError } from "./errors.ts";
 import type { CalledProducts, Program } from "./stablehlo/builder.ts";
+import type { Cut } from "./stablehlo/parts.ts";
 import { type Source, type Trace, trace } from "./tracer.ts";
 import { disposeTree, treeLeaves, treeSignature, treeWithLeaves } from "./trees.ts";
 
@@ -28,6 +29,8 @@ export interface Device {
   readonly windowedSums?: boolean;
   /** The library that computes its programs' products, where there is one. */
   readonly calledProducts?: CalledProducts | undefined;
+  /** Which programs it runs in parts (stablehlo/parts.ts); none where not given. */
+  readonly cut?: Cut | undefined;
   /**
    * `donated`: positions of arguments that the program may reuse for results; their tensors are freed after a call.
    * `beside`: if this compiles, then on a thread of its own instead of the engine thread.
@@ -72,6 +75,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       windowedSums: device.windowedSums ?? false,
       wideProducts,
       calledProducts: device.calledProducts,
+      cut: device.cut,
     });
     const constants = new Map<Source, tf.Tensor>();
     for (const source of traced.sources) {
@@ -152,6 +156,7 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
         calls,
         traceMs,
         compileMs: ready.reduce((sum, { executable }) => sum + (executable.compileMs ?? 0), 0),
+        parts: ready.length > 0 ? (ready.at(-1)!.traced.program.parts?.parts.length ?? 1) : 0,
         flops: ready.at(-1)?.traced.program.flops ?? 0,
       }),
     },

@@ -45,6 +45,8 @@ export interface CompileStats {
   readonly traceMs: number;
   /** libtensorflow compiles inside the first call of a signature: until a second one, that call's computing is in it. */
   readonly compileMs: number;
+  /** Into how many parts the newest executable's program is cut, each compiled once; 1 where it is whole, 0 where there is none. */
+  readonly parts: number;
   /** Multiply–add operations (times two) of one call of the newest executable; 0 where nothing is compiled. */
   readonly flops: number;
 }

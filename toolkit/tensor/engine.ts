@@ -161,7 +161,7 @@ export function compile<Args extends readonly TensorTree[], Out extends TensorTr
   const compiled = async (...args: Args): Promise<Out> => (await onEngine(args))(...args);
   return Object.defineProperties(compiled, {
     prepare: { value: async (...args: Args): Promise<void> => (await onEngine(args)).prepare(...args) },
-    stats: { get: () => inner?.stats ?? { executables: 0, calls: 0, traceMs: 0, compileMs: 0, flops: 0 } },
+    stats: { get: () => inner?.stats ?? { executables: 0, calls: 0, traceMs: 0, compileMs: 0, parts: 0, flops: 0 } },
     dispose: {
       value: (): void => {
         disposed = true;

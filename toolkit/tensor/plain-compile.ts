@@ -28,7 +28,9 @@ export function plainCompile<Args extends readonly TensorTree[], Out extends Ten
   };
   return Object.defineProperties(compiled, {
     prepare: { value: async (): Promise<void> => undefined },
-    stats: { get: (): CompileStats => ({ executables: signatures.size, calls, traceMs: 0, compileMs: 0, flops: 0 }) },
+    stats: {
+      get: (): CompileStats => ({ executables: signatures.size, calls, traceMs: 0, compileMs: 0, parts: 0, flops: 0 }),
+    },
     dispose: {
       value: (): void => {
         disposed = true;

@@ -15,6 +15,7 @@ import {
 } from "./stablehlo/builder.ts";
 import { lowerings } from "./stablehlo/kernels/index.ts";
 import { dtypeOf, elementOf } from "./stablehlo/kernels/lowering.ts";
+import type { Cut } from "./stablehlo/parts.ts";
 import { treeLeaves, treeWithLeaves } from "./trees.ts";
 
 export const tracingBackend = "bunsen-trace";
@@ -178,6 +179,7 @@ export interface TraceOptions {
   readonly wideProducts?: boolean;
   /** The library that computes its programs' products, where there is one. */
   readonly calledProducts?: CalledProducts | undefined;
+  readonly cut?: Cut | undefined;
 }
 
 /**
@@ -201,6 +203,7 @@ export function trace<Args extends readonly TensorTree[], Out extends TensorTree
     windowedSums: options.windowedSums ?? false,
     wideProducts: options.wideProducts ?? false,
     calledProducts: options.calledProducts,
+    cut: options.cut,
   });
   const current: Recording = {
     builder,

@@ -33,10 +33,13 @@ export function callOnThread(call: ThreadCall, held: unknown): Promise<bigint> {
 }
 
 /** Runs a C call at once, on a thread of its own that ends with it: what may take long beside the engine thread's work. */
-export async function callBeside(call: ThreadCall, held: unknown): Promise<bigint> {
+export const callBeside: typeof callOnThread = (call, held) => besideEngine((run) => run(call, held));
+
+/** A thread beside the engine thread for as long as `use` makes calls on it. */
+export async function besideEngine<T>(use: (run: typeof callOnThread) => Promise<T>): Promise<T> {
   const own = start(() => undefined);
   try {
-    return await own.run(call, held);
+    return await use(own.run);
   } finally {
     own.end();
   }

@@ -4,6 +4,7 @@
 import type { Precision } from "../contract.ts";
 import { callOf, layoutText, plainView, reshapedView, turnedView, type View } from "./called-products.ts";
 import { type Product, productsToMerge } from "./merged-products.ts";
+import { type Cut, cutIntoParts, type Parts } from "./parts.ts";
 
 export type Element = "f32" | "bf16" | "i32" | "ui32" | "ui16" | "i1";
 
@@ -28,6 +29,8 @@ export interface Program {
   render(donated?: readonly number[]): string;
   readonly arguments: readonly Argument[];
   readonly results: readonly Value[];
+  /** The same as programs that are run one after the other, where layers repeat (parts.ts). */
+  readonly parts: Parts | undefined;
   /** Multiply–add operations of all dots and convolutions, times two. */
   readonly flops: number;
 }
@@ -108,6 +111,8 @@ export interface BuilderOptions {
   readonly wideProducts?: boolean;
   /** Sums of many numbers are written as sums of windows, for engines whose compiler is told not to (xlaFlags). */
   readonly windowedSums?: boolean;
+  /** Cuts programs into parts, see `Cut`; none where not given. */
+  readonly cut?: Cut | undefined;
   /** Keeps the names of a region's builder apart from those around it. */
   readonly prefix?: string;
 }
@@ -119,6 +124,7 @@ export class Builder {
   readonly #called: CalledProducts | undefined;
   readonly #windowedSums: boolean;
   readonly #wideProducts: boolean;
+  readonly #cut: Cut | undefined;
   readonly #prefix: string;
   readonly #groups = new Map<string, Group>();
   readonly #groupOf = new Map<string, string>();
@@ -146,6 +152,7 @@ export class Builder {
     this.#called = options.calledProducts;
     this.#windowedSums = options.windowedSums ?? false;
     this.#wideProducts = options.wideProducts ?? false;
+    this.#cut = options.cut;
     this.#prefix = options.prefix ?? "%";
   }
 
@@ -497,6 +504,11 @@ export class Builder {
   /** The function that computes `results`, without what they do not need. */
   finish(results: readonly Value[], name = "main"): Program {
     const { lines, live, flops } = this.#lines(results);
+    const operation = (name: string): Operation | undefined => this.#operations.get(name);
+    const parts =
+      this.#cut && flops >= this.#cut.leastFlops
+        ? cutIntoParts({ order: [...live], operation, results, leastSaving: this.#cut.leastRepeated })
+        : undefined;
     const used = this.#arguments.filter(({ value }) => live.has(value.name));
     const types = results.map(typeText).join(", ");
     const names = results.map((value) => value.name).join(", ");
@@ -511,7 +523,7 @@ export class Builder {
         .join(", ");
       return `module @${name.replace(/\W/g, "_").replace(/^(?=\d)/, "_")} {\n  func.func public @main(${parameters}) -> (${types}) {\n${body}\n    return ${names} : ${types}\n  }\n}\n`;
     };
-    return { text: render(), render, arguments: used, results, flops };
+    return { text: render(), render, arguments: used, results, parts, flops };
   }
 
   // Constants.

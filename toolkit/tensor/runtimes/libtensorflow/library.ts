@@ -56,6 +56,7 @@ const table = {
   TFE_Execute: { args: ["ptr", "ptr", "ptr", "ptr"], returns: "void" },
   TFE_NewTensorHandle: { args: ["ptr", "ptr"], returns: "ptr" },
   TFE_DeleteTensorHandle: { args: ["ptr"], returns: "void" },
+  TFE_TensorHandleCopySharingTensor: { args: ["ptr", "ptr"], returns: "ptr" },
   TFE_TensorHandleResolve: { args: ["ptr", "ptr"], returns: "ptr" },
   TFE_TensorHandleDataType: { args: ["ptr"], returns: "i32" },
   TFE_TensorHandleNumDims: { args: ["ptr", "ptr"], returns: "i32" },
@@ -84,7 +85,9 @@ export const types = {
   int64: 9,
   bool: 10,
   bfloat16: 14,
+  uint16: 17,
   resource: 20,
+  uint32: 22,
 } as const;
 
 export interface Device {

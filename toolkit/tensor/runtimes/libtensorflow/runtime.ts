@@ -8,6 +8,7 @@ import { mendGradients } from "../../mended-gradients.ts";
 import { plainCompile } from "../../plain-compile.ts";
 import { registerHostRandom } from "../../random.ts";
 import type { Runtime } from "../../runtime.ts";
+import type { Cut } from "../../stablehlo/parts.ts";
 import { checkStored, decodeStored, storedDtype, toBfloat16 } from "../../stored.ts";
 import { fillMissingKernels } from "../host-fallback.ts";
 import { discoverOnednn } from "../onednn/discover.ts";
@@ -35,6 +36,18 @@ interface NodeBackend extends tf.KernelBackend {
   createOutputTensor(metadata: { id: number; shape: number[]; dtype: number }): tf.Tensor;
 }
 
+/**
+ * Training steps of large models are cut; `BUNSEN_PARTS` is "off", or how many repeated operations are enough for a program
+ * of any size.
+ */
+function cutFor(asked: string | undefined): Cut | undefined {
+  if (asked === "off") return undefined;
+  if (asked === undefined || asked === "") return { leastRepeated: 500, leastFlops: 5e10 };
+  const leastRepeated = Number(asked);
+  if (Number.isInteger(leastRepeated) && leastRepeated > 0) return { leastRepeated, leastFlops: 0 };
+  throw new RangeError(`BUNSEN_PARTS is "${asked}"; expected "off" or a whole number of operations from 1 on`);
+}
+
 /** @throws EngineUnavailableError saying where was looked; NativeLibraryError when a library was found and is unusable. */
 export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
   if (!discovery.path) throw new EngineUnavailableError(notFound(discovery));
@@ -58,6 +71,9 @@ export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
     mergedBatches: !gpu,
     windowedSums: !gpu,
     calledProducts: products.onednn?.products,
+    get cut() {
+      return gpu ? undefined : cutFor(process.env.BUNSEN_PARTS);
+    },
     prepare: async (program: Parameters<typeof prepareXla>[2], name: string) =>
       prepareXla(
         tensorflow,

@@ -1,11 +1,12 @@
-// StableHLO through libtensorflow: the op XlaCallModule takes the module's text and XLA compiles it at the first call.
-// One executable is one op description; calls run on the engine thread. Donation is done by freeing: XlaCallModule
-// ignores aliasing.
-import { ptr } from "bun:ffi";
+// StableHLO through libtensorflow: the op XlaCallModule takes a module's text and XLA compiles it at the first call. One
+// executable is one op description, or several that run one after the other (stablehlo/parts.ts); calls run on the engine
+// thread. Donation is done by freeing: XlaCallModule ignores aliasing.
+import { ptr, toArrayBuffer } from "bun:ffi";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Executable } from "../../compile.ts";
-import { callBeside, callOnThread } from "../../native/thread.ts";
-import type { Element, Program } from "../../stablehlo/builder.ts";
+import { besideEngine, callOnThread } from "../../native/thread.ts";
+import { type Element, type Program, sizeOf, type Value } from "../../stablehlo/builder.ts";
+import type { Parts } from "../../stablehlo/parts.ts";
 import { addressOf } from "./binding.ts";
 import { type Handle, type Tensorflow, types } from "./library.ts";
 
@@ -16,10 +17,12 @@ const typeNumbers: Readonly<Record<Element, number>> = {
   f32: types.float32,
   bf16: types.bfloat16,
   i32: types.int32,
-  ui32: types.int32,
-  ui16: types.int32,
+  ui32: types.uint32,
+  ui16: types.uint16,
   i1: types.bool,
 };
+
+const bytesOf: Readonly<Record<Element, number>> = { f32: 4, bf16: 2, i32: 4, ui32: 4, ui16: 2, i1: 1 };
 
 /** How tensors and C handles meet; the backend of this runtime. */
 export interface HandleStore {
@@ -27,35 +30,30 @@ export interface HandleStore {
   adopt(handle: Handle): tf.Tensor;
 }
 
-export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: Program, name: string): Executable {
+type OnThread = typeof callOnThread;
+
+/** A module that XLA compiles once: handles in, handles out, which are the caller's to delete. */
+type Module = (inputs: readonly bigint[], onThread: OnThread) => Promise<BigUint64Array>;
+
+function moduleOf(tensorflow: Tensorflow, text: string, results: readonly Value[], name: string): Module {
   const { c, context, status, check } = tensorflow;
   const platform = tensorflow.devices.some(({ type }) => type === "GPU") ? "CUDA" : "CPU";
   // C reads these while an op is built; `held` also keeps the description alive as long as the executable.
-  const module = Buffer.from(program.text);
-  const inputTypes = Int32Array.from(program.arguments, ({ value }) => typeNumbers[value.element]);
-  const outputTypes = Int32Array.from(program.results, ({ element }) => typeNumbers[element]);
-  const shapes = program.results.map(({ shape }) => BigInt64Array.from(shape.length > 0 ? shape : [0], BigInt));
+  const module = Buffer.from(text);
+  const outputTypes = Int32Array.from(results, ({ element }) => typeNumbers[element]);
+  const shapes = results.map(({ shape }) => BigInt64Array.from(shape.length > 0 ? shape : [0], BigInt));
   const shapePointers = BigUint64Array.from(shapes, (shape) => addressOf(shape));
-  const ranks = Int32Array.from(program.results, ({ shape }) => shape.length);
+  const ranks = Int32Array.from(results, ({ shape }) => shape.length);
   const platforms = Buffer.from(platform);
   const platformPointers = BigUint64Array.of(addressOf(platforms));
   const platformLengths = BigUint64Array.of(BigInt(platforms.length));
-  const held = {
-    module,
-    inputTypes,
-    outputTypes,
-    shapes,
-    shapePointers,
-    ranks,
-    platforms,
-    platformPointers,
-    platformLengths,
-  };
+  const held = { module, outputTypes, shapes, shapePointers, ranks, platforms, platformPointers, platformLengths };
 
-  const build = (inputs: readonly tf.Tensor[]): Handle => {
+  const build = (inputs: readonly bigint[]): Handle => {
     const op = c.TFE_NewOp(context, "XlaCallModule", status);
     check(`preparing ${name}`);
-    const handles = BigUint64Array.from(inputs, (tensor) => BigInt(store.handleOf(tensor)));
+    const handles = BigUint64Array.from(inputs);
+    const inputTypes = Int32Array.from(inputs, (handle) => c.TFE_TensorHandleDataType(handle));
     // The op holds a reference to each input: tensors may be freed while it runs.
     c.TFE_OpAddInputList(op, handles.length > 0 ? handles : null, handles.length, status);
     check(`passing ${handles.length} arguments to ${name}`);
@@ -69,29 +67,129 @@ export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: 
     return op!;
   };
 
-  // XLA compiles inside the first call that succeeds; what that took beyond a later one is the compilation.
-  let first: number | undefined;
-  let fastest = 0;
-  const run = async (inputs: readonly tf.Tensor[], onThread: typeof callOnThread): Promise<BigUint64Array> => {
+  return async (inputs, onThread) => {
     const op = build(inputs);
-    const results = new BigUint64Array(program.results.length);
-    const count = Int32Array.of(results.length);
+    const made = new BigUint64Array(results.length);
+    const count = Int32Array.of(made.length);
     const own = c.TF_NewStatus()!;
-    const start = performance.now();
     try {
       await onThread(
         {
           address: tensorflow.address("TFE_Execute"),
-          arguments: [BigInt(op), ptr(results), ptr(count), BigInt(own)],
+          arguments: [BigInt(op), ptr(made), ptr(count), BigInt(own)],
           returns: "void",
         },
-        { results, count, held },
+        { made, count, held },
       );
       check(`running ${name}`, own);
     } finally {
       c.TFE_DeleteOp(op);
       c.TF_DeleteStatus(own);
     }
+    return made;
+  };
+}
+
+/**
+ * Runs the parts one after the other; what no later one reads is freed as soon as that is so. In the first run, threads
+ * beside it compile parts from the last one on.
+ */
+function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Program, name: string): Module {
+  const { c, status, check } = tensorflow;
+  const modules = parts.map(({ text, gives }) => moduleOf(tensorflow, text, gives, name));
+  const results = program.results.map((value) => value.name);
+  const lastReader = new Map<string, number>();
+  for (const [index, { takes }] of calls.entries()) for (const taken of takes) lastReader.set(taken, index);
+  for (const result of results) lastReader.set(result, calls.length);
+
+  /** Another handle of the same tensor. */
+  const share = (handle: bigint): bigint => {
+    const other = c.TFE_TensorHandleCopySharingTensor(handle, status);
+    check(`passing a tensor to ${name}`);
+    return BigInt(other!);
+  };
+  /** A tensor of the value's type; only whole numbers, which may be positions, have a value. */
+  const anyTensor = ({ element, shape }: Value): bigint => {
+    const bytes = sizeOf(shape) * bytesOf[element];
+    const dimensions = BigInt64Array.from(shape, BigInt);
+    const tensor = c.TF_AllocateTensor(typeNumbers[element], rank(dimensions), shape.length, BigInt(bytes));
+    if (!tensor) throw new RangeError(`libtensorflow could not allocate ${bytes} bytes`);
+    if (element !== "f32" && element !== "bf16" && bytes > 0)
+      new Uint8Array(toArrayBuffer(c.TF_TensorData(tensor) as never, 0, bytes)).fill(0);
+    const handle = c.TFE_NewTensorHandle(tensor, status);
+    c.TF_DeleteTensor(tensor);
+    check(`preparing ${name}`);
+    return BigInt(handle!);
+  };
+  const rank = (dimensions: BigInt64Array): BigInt64Array | null => (dimensions.length > 0 ? dimensions : null);
+
+  /** XLA compiles what it runs, so a part is run once, on what it takes as far as that exists. */
+  const compilePart = async (part: number, made: ReadonlyMap<string, bigint>, run: OnThread): Promise<void> => {
+    const { takes } = calls.find((call) => call.part === part)!;
+    const inputs: bigint[] = [];
+    try {
+      for (const [place, value] of takes.entries()) {
+        const known = made.get(value);
+        inputs.push(known === undefined ? anyTensor(parts[part]!.takes[place]!) : share(known));
+      }
+      for (const handle of await modules[part]!(inputs, run)) c.TFE_DeleteTensorHandle(handle);
+    } finally {
+      for (const handle of inputs) c.TFE_DeleteTensorHandle(handle);
+    }
+  };
+  let isFirst = true;
+
+  return async (inputs, onThread) => {
+    const made = new Map<string, bigint>();
+    const free = (value: string): void => {
+      const handle = made.get(value);
+      if (handle !== undefined) c.TFE_DeleteTensorHandle(handle);
+      made.delete(value);
+    };
+    let reached = 0;
+    let ahead = parts.length;
+    const helpers: Promise<void>[] = [];
+    const help = (): Promise<void> =>
+      besideEngine(async (run) => {
+        while (--ahead > reached) await compilePart(ahead, made, run);
+        // What fails here fails again where it is called, and is told there.
+      }).catch(() => undefined);
+    try {
+      // References of our own: a tensor may be freed while an early part runs that a later one reads.
+      for (const [index, { value }] of program.arguments.entries()) made.set(value.name, share(inputs[index]!));
+      if (isFirst) for (let helper = 1; helper < Math.min(tensorflow.threads, 4); helper++) helpers.push(help());
+      isFirst = false;
+      for (const [index, { part, takes, gives }] of calls.entries()) {
+        reached = Math.max(reached, part);
+        const handles = await modules[part]!(
+          takes.map((value) => made.get(value)!),
+          onThread,
+        );
+        for (const [place, value] of gives.entries()) made.set(value, handles[place]!);
+        for (const value of [...takes, ...gives]) if ((lastReader.get(value) ?? -1) <= index) free(value);
+      }
+      // A handle for each result: two may be one value.
+      return BigUint64Array.from(results, (value) => share(made.get(value)!));
+    } finally {
+      ahead = 0;
+      await Promise.all(helpers);
+      for (const value of [...made.keys()]) free(value);
+    }
+  };
+}
+
+export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: Program, name: string): Executable {
+  const { c } = tensorflow;
+  const module = program.parts
+    ? inParts(tensorflow, program.parts, program, name)
+    : moduleOf(tensorflow, program.text, program.results, name);
+  // XLA compiles inside the first call that succeeds; what that took beyond a later one is the compilation.
+  let first: number | undefined;
+  let fastest = 0;
+  const run = async (inputs: readonly tf.Tensor[], onThread: OnThread): Promise<BigUint64Array> => {
+    const handles = inputs.map((tensor) => BigInt(store.handleOf(tensor)));
+    const start = performance.now();
+    const results = await module(handles, onThread);
     const took = performance.now() - start;
     if (first === undefined) first = took;
     else fastest = fastest === 0 ? took : Math.min(fastest, took);
@@ -104,7 +202,8 @@ export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: 
     },
     async prepare(inputs) {
       if (program.results.length === 0 || first !== undefined) return;
-      for (const handle of await run(inputs, callBeside)) c.TFE_DeleteTensorHandle(handle);
+      const results = await besideEngine((onThread) => run(inputs, onThread));
+      for (const handle of results) c.TFE_DeleteTensorHandle(handle);
     },
     get compileMs() {
       return first === undefined ? null : Math.max(0, first - fastest);
