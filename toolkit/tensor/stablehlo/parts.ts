@@ -122,6 +122,8 @@ class Cutter {
   readonly #users = new Map<string, number>();
   readonly #isResult: ReadonlySet<string>;
   readonly #values = new Map<string, Value>();
+  /** How many values are made before a node and read by it or later ones. */
+  readonly #crossing: Int32Array;
   readonly #kinds = new Map<string, number>();
   readonly #free = new Map<string, Described | null>();
 
@@ -143,6 +145,11 @@ class Cutter {
     for (const [position, { name, leaves }] of this.#nodes.entries()) {
       this.#at.set(name, position);
       for (const leaf of leaves) this.#readers.set(leaf.name, [...(this.#readers.get(leaf.name) ?? []), position]);
+    }
+    this.#crossing = new Int32Array(this.#nodes.length + 1);
+    for (const [position, { name }] of this.#nodes.entries()) {
+      const last = this.#readers.get(name)?.at(-1) ?? position;
+      for (let at = position + 1; at <= last; at++) this.#crossing[at]!++;
     }
   }
 
@@ -223,7 +230,8 @@ class Cutter {
    * for all of them at once, such as random bits, comes before the first.
    */
   #inWrittenOrder(): string[] {
-    const number = (name: string): number => Number(/\d+$/.exec(name)?.[0] ?? 0);
+    const numbers = new Map(this.#graph.order.map((name) => [name, Number(/\d+$/.exec(name)?.[0] ?? 0)]));
+    const number = (name: string): number => numbers.get(name) ?? 0;
     const order: string[] = [];
     const state = new Map<string, "open" | "done">();
     const late = new Set<string>();
@@ -247,7 +255,9 @@ class Cutter {
       } else {
         state.set(name, "open");
         const bases = this.#graph.operation(name)!.operands.map((operand) => baseOf(operand.name));
-        for (const base of bases.toSorted((a, b) => number(b) - number(a))) if (!state.has(base)) pending.push(base);
+        const open = bases.filter((base) => !state.has(base));
+        if (open.length > 1) open.sort((a, b) => number(b) - number(a));
+        pending.push(...open);
       }
     }
     return order;
@@ -268,13 +278,12 @@ class Cutter {
   /** The repeat that saves most; two that take turns where one of them comes once more than the other. */
   #longestRepeat(taken: readonly boolean[]): Repeat[] {
     const candidates: { start: number; end: number; length: number; count: number }[] = [];
-    const kinds = this.#nodes.map(({ kind }) => kind);
+    // What is taken is like nothing else.
+    const kinds = Int32Array.from(this.#nodes, ({ kind }, at) => (taken[at] ? -1 - at : kind));
     for (let length = shortest; length <= Math.min(longest, kinds.length / 2); length++) {
       let run = 0;
       for (let at = 0; at + length <= kinds.length; at++) {
-        const isSame =
-          at + length < kinds.length && kinds[at] === kinds[at + length] && !taken[at] && !taken[at + length];
-        if (isSame) run++;
+        if (at + length < kinds.length && kinds[at] === kinds[at + length]) run++;
         else {
           if (run >= length) {
             const count = Math.floor(run / length) + 1;
@@ -295,15 +304,14 @@ class Cutter {
       }
       for (const instances of [count, count - 1]) {
         if (instances < 2) continue;
-        let best: Repeat | undefined;
-        let bestSize = Number.POSITIVE_INFINITY;
         // Where in a layer it is cut: where the fewest values cross.
-        for (let at = start; at + length * instances <= end; at++) {
+        const places = range(end - length * instances - start + 1, start).toSorted(
+          (a, b) => this.#crossing[a]! - this.#crossing[b]!,
+        );
+        for (const at of places.slice(0, 8)) {
           const repeat = this.#repeatAt(at, length, length, instances);
-          const size = repeat ? repeat.takes.length + repeat.gives.length : Number.POSITIVE_INFINITY;
-          if (size < bestSize) [best, bestSize] = [repeat, size];
+          if (repeat) return [repeat];
         }
-        if (best) return [best];
       }
     }
     return [];
