@@ -149,7 +149,10 @@ test("a cell that swallows the interrupt is given up after a second, with its st
 });
 
 test("the traceback tells where the cell was waiting", async () => {
-  const running = kernel.run("process.stdout.write('waiting');\nconst x = 1;\nawait Bun.sleep(60_000)");
+  // Written by a timer: when it comes, the cell has reached its last line, also on a busy machine.
+  const running = kernel.run(
+    "setTimeout(() => process.stdout.write('waiting'));\nconst x = 1;\nawait Bun.sleep(60_000)",
+  );
   await kernel.until((output) => output.type === "stream" && output.text.includes("waiting"));
   await kernel.evaluator.interrupt();
   const { traceback } = await running;
