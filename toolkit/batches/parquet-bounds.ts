@@ -6,7 +6,7 @@
 // decoder looped without end on a damaged stream. Run lengths inside pages are bounded by the project's patch of hyparquet
 // (patches/), since they are known only once a page is decompressed.
 import { brotliDecompressSync, gunzipSync, zstdDecompressSync } from "node:zlib";
-import type { ColumnChunk, Compressors, FileMetaData, RowGroup } from "hyparquet";
+import type { ColumnMetaData, Compressors, FileMetaData, RowGroup } from "hyparquet";
 import { parquetHeader } from "hyparquet/src/column.js";
 import { compressors as portable } from "hyparquet-compressors";
 
@@ -66,13 +66,12 @@ export function rowsOf(group: RowGroup, index: number): number {
  * @throws Error saying what was promised and what is there.
  */
 export function checkColumn(bytes: Uint8Array, metadata: FileMetaData, group: RowGroup, column: string): void {
-  for (const chunk of group.columns)
-    if (chunk.meta_data?.path_in_schema[0] === column) checkChunk(bytes, metadata, chunk, Number(group.num_rows));
+  const rows = Number(group.num_rows);
+  for (const { meta_data: meta } of group.columns)
+    if (meta?.path_in_schema[0] === column) checkChunk(bytes, metadata, meta, rows);
 }
 
-function checkChunk(bytes: Uint8Array, metadata: FileMetaData, chunk: ColumnChunk, rows: number): void {
-  const meta = chunk.meta_data;
-  if (meta === undefined) throw new Error("a column chunk has no metadata");
+function checkChunk(bytes: Uint8Array, metadata: FileMetaData, meta: ColumnMetaData, rows: number): void {
   const start = Number(meta.dictionary_page_offset || meta.data_page_offset);
   const length = Number(meta.total_compressed_size);
   if (!(start >= 0 && length >= 0 && start + length <= bytes.byteLength))

@@ -4,15 +4,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Precision, TensorTree } from "./contract.ts";
 import { CompileError } from "./errors.ts";
-import {
-  Builder,
-  type CalledProducts,
-  type Element,
-  isSplat,
-  type Program,
-  sizeOf,
-  type Value,
-} from "./stablehlo/builder.ts";
+import { Builder, type CalledProducts, type Element, isSplat, type Program, type Value } from "./stablehlo/builder.ts";
 import { lowerings } from "./stablehlo/kernels/index.ts";
 import { dtypeOf, elementOf } from "./stablehlo/kernels/lowering.ts";
 import type { Cut } from "./stablehlo/parts.ts";
@@ -276,10 +268,3 @@ function explain(error: unknown, name: string): unknown {
     { cause: error },
   );
 }
-
-/** Bytes of a program's arguments, for estimates. */
-export const argumentBytes = (program: Program): number =>
-  program.arguments.reduce(
-    (sum, { value }) => sum + sizeOf(value.shape) * (value.element === "bf16" ? 2 : value.element === "i1" ? 1 : 4),
-    0,
-  );

@@ -4,7 +4,7 @@
 import type { Precision } from "../contract.ts";
 import { callOf, layoutText, plainView, reshapedView, turnedView, type View } from "./called-products.ts";
 import { type Product, productsToMerge } from "./merged-products.ts";
-import { type Cut, cutIntoParts, type Parts } from "./parts.ts";
+import { type Cut, cutIntoParts, type Parts, type Operation as Written } from "./parts.ts";
 
 export type Element = "f32" | "bf16" | "i32" | "ui32" | "ui16" | "i1";
 
@@ -35,11 +35,8 @@ export interface Program {
   readonly flops: number;
 }
 
-interface Operation {
-  readonly text: string;
-  readonly operands: readonly Value[];
+interface Operation extends Written {
   readonly flops: number;
-  readonly results: number;
   readonly shape: readonly number[];
 }
 
@@ -51,6 +48,11 @@ export const range = (count: number, from = 0): number[] => Array.from({ length:
 
 export const typeText = (value: { readonly shape: readonly number[]; readonly element: Element }): string =>
   `tensor<${value.shape.map((dimension) => `${dimension}x`).join("")}${value.element}>`;
+
+const elementBytes: Readonly<Record<Element, number>> = { f32: 4, bf16: 2, i32: 4, ui32: 4, ui16: 2, i1: 1 };
+
+export const bytesOf = (value: { readonly shape: readonly number[]; readonly element: Element }): number =>
+  sizeOf(value.shape) * elementBytes[value.element];
 
 /** From here on a sum in one go would lose digits: each number is rounded to the last digit of the sum so far. */
 const longSum = 2 ** 12;
@@ -507,7 +509,7 @@ export class Builder {
     const operation = (name: string): Operation | undefined => this.#operations.get(name);
     const parts =
       this.#cut && flops >= this.#cut.leastFlops
-        ? cutIntoParts({ order: [...live], operation, results, leastSaving: this.#cut.leastRepeated })
+        ? cutIntoParts({ order: [...live], operation, results, leastRepeated: this.#cut.leastRepeated })
         : undefined;
     const used = this.#arguments.filter(({ value }) => live.has(value.name));
     const types = results.map(typeText).join(", ");

@@ -4,7 +4,7 @@
 //
 // Not a loop of StableHLO, whose state XLA on a processor copies at every turn, and not calls within one program: XLA gives
 // each call of a function a copy of it before it compiles.
-import { range, sizeOf, type Value } from "./builder.ts";
+import { bytesOf, range, typeText, type Value } from "./builder.ts";
 
 /** A program of its own. Names are those of the values in its first call. */
 export interface Part {
@@ -33,7 +33,6 @@ export interface Operation {
   readonly operands: readonly Value[];
   /** How many results it has. */
   readonly results: number;
-  readonly shape: readonly number[];
 }
 
 /** Which programs are cut: a call of a part costs a fifth of a millisecond, one compiled operation about one. */
@@ -49,8 +48,8 @@ export interface PartsGraph {
   readonly order: readonly string[];
   operation(name: string): Operation | undefined;
   readonly results: readonly Value[];
-  /** Operations that are not to be compiled anew, below which a graph stays whole. */
-  readonly leastSaving: number;
+  /** See `Cut`. */
+  readonly leastRepeated: number;
 }
 
 /** Shortest layer, in operations, and the longest. */
@@ -60,9 +59,6 @@ const [shortest, longest] = [12, 600];
 const cheap =
   /^stablehlo\.(broadcast_in_dim|reshape|transpose|convert|bitcast_convert|add|subtract|multiply|divide|maximum|minimum|compare|select|negate|and|or|not|xor|shift_left|shift_right_logical|iota|constant|slice|dynamic_slice) /;
 const moves = /^stablehlo\.(broadcast_in_dim|reshape|transpose|convert|bitcast_convert) /;
-
-const bytesOf = ({ shape, element }: Value): number =>
-  sizeOf(shape) * (element === "i1" ? 1 : element === "bf16" || element === "ui16" ? 2 : 4);
 
 const products = /^stablehlo\.(custom_call|dot_general|convolution) /;
 
@@ -104,11 +100,11 @@ interface Repeat {
 
 /** The graph's parts; undefined where too little of it is repeated. */
 export function cutIntoParts(graph: PartsGraph): Parts | undefined {
-  if (graph.order.length < graph.leastSaving) return undefined;
+  if (graph.order.length < graph.leastRepeated) return undefined;
   const cutter = new Cutter(graph);
   const repeats = cutter.repeats();
   const saved = repeats.reduce((sum, { length, count }) => sum + length * (count - 1), 0);
-  return saved < graph.leastSaving ? undefined : cutter.write(repeats);
+  return saved < graph.leastRepeated ? undefined : cutter.write(repeats);
 }
 
 class Cutter {
@@ -345,7 +341,7 @@ class Cutter {
     for (let offset = 0; offset < length; offset++) {
       for (let instance = 0; instance < count; instance++) {
         const from = start + instance * stride;
-        if (!this.#leaves(from + offset, from, from + length)) continue;
+        if (!this.#leaves(this.#nodes[from + offset]!.name, from, from + length)) continue;
         gives.push(offset);
         break;
       }
@@ -353,17 +349,14 @@ class Cutter {
     return { start, length, stride, count, takes: [...takes.values()], gives };
   }
 
-  /** Whether a node's value is read outside a stretch, or a result. */
-  #leaves(position: number, from: number, to: number): boolean {
-    const { name } = this.#nodes[position]!;
+  /** Whether a value is read outside the stretch that makes it, or a result. */
+  #leaves(name: string, from: number, to: number): boolean {
     return this.#isResult.has(name) || (this.#readers.get(name) ?? []).some((reader) => reader < from || reader >= to);
   }
 
   write(repeats: readonly Repeat[]): Parts {
     const parts: Part[] = [];
     const calls: PartCall[] = [];
-    const startOf = ({ repeat, instance }: { repeat: Repeat; instance: number }): number =>
-      repeat.start + instance * repeat.stride;
     const between = (from: number, to: number): void => {
       if (from === to) return;
       const takes = new Map<string, Value>();
@@ -374,22 +367,19 @@ class Cutter {
         }
       const gives = new Map<string, Value>();
       for (let at = from; at < to; at++)
-        for (const value of this.#valuesOf(this.#nodes[at]!.name)) {
-          const readers = this.#readers.get(value.name) ?? [];
-          const leaves = this.#isResult.has(value.name) || readers.some((reader) => reader < from || reader >= to);
-          if (leaves) gives.set(value.name, value);
-        }
+        for (const value of this.#valuesOf(this.#nodes[at]!.name))
+          if (this.#leaves(value.name, from, to)) gives.set(value.name, value);
       parts.push(this.#part(from, to, [...takes.values()], [...gives.values()]));
       calls.push({ part: parts.length - 1, takes: [...takes.keys()], gives: [...gives.keys()] });
     };
     const instances = repeats
-      .flatMap((repeat) => range(repeat.count).map((instance) => ({ repeat, instance })))
-      .toSorted((a, b) => startOf(a) - startOf(b));
+      .flatMap((repeat) =>
+        range(repeat.count).map((instance) => ({ repeat, instance, start: repeat.start + instance * repeat.stride })),
+      )
+      .toSorted((a, b) => a.start - b.start);
     const partOf = new Map<Repeat, number>();
     let done = 0;
-    for (const each of instances) {
-      const { repeat, instance } = each;
-      const start = startOf(each);
+    for (const { repeat, instance, start } of instances) {
       between(done, start);
       done = start + repeat.length;
       const gives = repeat.gives.map((offset) => this.#nodes[start + offset]!.name);
@@ -430,12 +420,9 @@ class Cutter {
     const passed = (text: string): string =>
       text.replace(names, (name) => (name.includes("#") && taken.has(name) ? plain(name) : name));
     for (let at = from; at < to; at++) write(this.#nodes[at]!.name);
-    const parameters = takes.map((value) => `${plain(value.name)}: ${typeOf(value)}`).join(", ");
-    const types = gives.map(typeOf).join(", ");
+    const parameters = takes.map((value) => `${plain(value.name)}: ${typeText(value)}`).join(", ");
+    const types = gives.map(typeText).join(", ");
     const text = `module @part {\n  func.func public @main(${parameters}) -> (${types}) {\n${lines.join("\n")}\n    return ${gives.map(({ name }) => name).join(", ")} : ${types}\n  }\n}\n`;
     return { text, takes, gives };
   }
 }
-
-const typeOf = ({ shape, element }: Value): string =>
-  `tensor<${shape.map((dimension) => `${dimension}x`).join("")}${element}>`;

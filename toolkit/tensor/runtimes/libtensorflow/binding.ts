@@ -56,6 +56,25 @@ export interface Binding {
   getNumOfTensors(): number;
 }
 
+/** Allocates a C tensor, lets `fill` write its bytes, and wraps it in a handle. */
+export function newTensor(
+  { c, status, check }: Tensorflow,
+  shape: readonly number[],
+  dtype: number,
+  byteLength: number,
+  fill: (data: Uint8Array) => void,
+): Handle {
+  const dimensions = BigInt64Array.from(shape, BigInt);
+  const tensor = c.TF_AllocateTensor(dtype, shape.length > 0 ? dimensions : null, shape.length, BigInt(byteLength));
+  if (!tensor)
+    throw new RangeError(`libtensorflow could not allocate ${byteLength} bytes for a tensor of shape [${shape}]`);
+  if (byteLength > 0) fill(new Uint8Array(toArrayBuffer(c.TF_TensorData(tensor) as never, 0, byteLength)));
+  const handle = c.TFE_NewTensorHandle(tensor, status);
+  c.TF_DeleteTensor(tensor);
+  check(`creating a tensor of shape [${shape}]`);
+  return handle!;
+}
+
 export function createBinding(tensorflow: Tensorflow): Binding {
   const { c, context, status, check } = tensorflow;
   const handles = new Map<number, { readonly handle: Handle; readonly type: number }>();
@@ -72,23 +91,12 @@ export function createBinding(tensorflow: Tensorflow): Binding {
     return found;
   };
 
-  /** Allocates a C tensor, lets `fill` write its bytes, and wraps it in a handle. */
   const allocate = (
     shape: readonly number[],
     dtype: number,
     byteLength: number,
     fill: (data: Uint8Array) => void,
-  ): number => {
-    const dimensions = BigInt64Array.from(shape, BigInt);
-    const tensor = c.TF_AllocateTensor(dtype, shape.length > 0 ? dimensions : null, shape.length, BigInt(byteLength));
-    if (!tensor)
-      throw new RangeError(`libtensorflow could not allocate ${byteLength} bytes for a tensor of shape [${shape}]`);
-    if (byteLength > 0) fill(new Uint8Array(toArrayBuffer(c.TF_TensorData(tensor) as never, 0, byteLength)));
-    const handle = c.TFE_NewTensorHandle(tensor, status);
-    c.TF_DeleteTensor(tensor);
-    check(`creating a tensor of shape [${shape}]`);
-    return register(handle!, dtype);
-  };
+  ): number => register(newTensor(tensorflow, shape, dtype, byteLength, fill), dtype);
 
   const binding: Binding = {
     ...attributeTypes,

@@ -1,13 +1,13 @@
 // StableHLO through libtensorflow: the op XlaCallModule takes a module's text and XLA compiles it at the first call. One
 // executable is one op description, or several that run one after the other (stablehlo/parts.ts); calls run on the engine
 // thread. Donation is done by freeing: XlaCallModule ignores aliasing.
-import { ptr, toArrayBuffer } from "bun:ffi";
+import { ptr } from "bun:ffi";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Executable } from "../../compile.ts";
 import { besideEngine, callOnThread } from "../../native/thread.ts";
-import { type Element, type Program, sizeOf, type Value } from "../../stablehlo/builder.ts";
-import type { Parts } from "../../stablehlo/parts.ts";
-import { addressOf } from "./binding.ts";
+import { bytesOf, type Element, type Program, type Value } from "../../stablehlo/builder.ts";
+import type { Part, Parts } from "../../stablehlo/parts.ts";
+import { addressOf, newTensor } from "./binding.ts";
 import { type Handle, type Tensorflow, types } from "./library.ts";
 
 /** Version of XlaCallModule's calling convention (xla_call_module_op): 9 takes StableHLO text as it is. */
@@ -22,8 +22,6 @@ const typeNumbers: Readonly<Record<Element, number>> = {
   i1: types.bool,
 };
 
-const bytesOf: Readonly<Record<Element, number>> = { f32: 4, bf16: 2, i32: 4, ui32: 4, ui16: 2, i1: 1 };
-
 /** How tensors and C handles meet; the backend of this runtime. */
 export interface HandleStore {
   handleOf(tensor: tf.Tensor): Handle;
@@ -35,25 +33,36 @@ type OnThread = typeof callOnThread;
 /** A module that XLA compiles once: handles in, handles out, which are the caller's to delete. */
 type Module = (inputs: readonly bigint[], onThread: OnThread) => Promise<BigUint64Array>;
 
-function moduleOf(tensorflow: Tensorflow, text: string, results: readonly Value[], name: string): Module {
+function moduleOf(tensorflow: Tensorflow, { text, takes, gives }: Part, name: string): Module {
   const { c, context, status, check } = tensorflow;
   const platform = tensorflow.devices.some(({ type }) => type === "GPU") ? "CUDA" : "CPU";
   // C reads these while an op is built; `held` also keeps the description alive as long as the executable.
   const module = Buffer.from(text);
-  const outputTypes = Int32Array.from(results, ({ element }) => typeNumbers[element]);
-  const shapes = results.map(({ shape }) => BigInt64Array.from(shape.length > 0 ? shape : [0], BigInt));
+  const typesOf = (values: readonly Value[]): Int32Array =>
+    Int32Array.from(values, ({ element }) => typeNumbers[element]);
+  const [inputTypes, outputTypes] = [typesOf(takes), typesOf(gives)];
+  const shapes = gives.map(({ shape }) => BigInt64Array.from(shape.length > 0 ? shape : [0], BigInt));
   const shapePointers = BigUint64Array.from(shapes, (shape) => addressOf(shape));
-  const ranks = Int32Array.from(results, ({ shape }) => shape.length);
+  const ranks = Int32Array.from(gives, ({ shape }) => shape.length);
   const platforms = Buffer.from(platform);
   const platformPointers = BigUint64Array.of(addressOf(platforms));
   const platformLengths = BigUint64Array.of(BigInt(platforms.length));
-  const held = { module, outputTypes, shapes, shapePointers, ranks, platforms, platformPointers, platformLengths };
+  const held = {
+    module,
+    inputTypes,
+    outputTypes,
+    shapes,
+    shapePointers,
+    ranks,
+    platforms,
+    platformPointers,
+    platformLengths,
+  };
 
   const build = (inputs: readonly bigint[]): Handle => {
     const op = c.TFE_NewOp(context, "XlaCallModule", status);
     check(`preparing ${name}`);
     const handles = BigUint64Array.from(inputs);
-    const inputTypes = Int32Array.from(inputs, (handle) => c.TFE_TensorHandleDataType(handle));
     // The op holds a reference to each input: tensors may be freed while it runs.
     c.TFE_OpAddInputList(op, handles.length > 0 ? handles : null, handles.length, status);
     check(`passing ${handles.length} arguments to ${name}`);
@@ -69,7 +78,7 @@ function moduleOf(tensorflow: Tensorflow, text: string, results: readonly Value[
 
   return async (inputs, onThread) => {
     const op = build(inputs);
-    const made = new BigUint64Array(results.length);
+    const made = new BigUint64Array(gives.length);
     const count = Int32Array.of(made.length);
     const own = c.TF_NewStatus()!;
     try {
@@ -96,7 +105,7 @@ function moduleOf(tensorflow: Tensorflow, text: string, results: readonly Value[
  */
 function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Program, name: string): Module {
   const { c, status, check } = tensorflow;
-  const modules = parts.map(({ text, gives }) => moduleOf(tensorflow, text, gives, name));
+  const modules = parts.map((part) => moduleOf(tensorflow, part, name));
   const results = program.results.map((value) => value.name);
   const lastReader = new Map<string, number>();
   for (const [index, { takes }] of calls.entries()) for (const taken of takes) lastReader.set(taken, index);
@@ -109,28 +118,22 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
     return BigInt(other!);
   };
   /** A tensor of the value's type; only whole numbers, which may be positions, have a value. */
-  const anyTensor = ({ element, shape }: Value): bigint => {
-    const bytes = sizeOf(shape) * bytesOf[element];
-    const dimensions = BigInt64Array.from(shape, BigInt);
-    const tensor = c.TF_AllocateTensor(typeNumbers[element], rank(dimensions), shape.length, BigInt(bytes));
-    if (!tensor) throw new RangeError(`libtensorflow could not allocate ${bytes} bytes`);
-    if (element !== "f32" && element !== "bf16" && bytes > 0)
-      new Uint8Array(toArrayBuffer(c.TF_TensorData(tensor) as never, 0, bytes)).fill(0);
-    const handle = c.TFE_NewTensorHandle(tensor, status);
-    c.TF_DeleteTensor(tensor);
-    check(`preparing ${name}`);
-    return BigInt(handle!);
+  const anyTensor = (value: Value): bigint => {
+    const isFloat = value.element === "f32" || value.element === "bf16";
+    const handle = newTensor(tensorflow, value.shape, typeNumbers[value.element], bytesOf(value), (data) => {
+      if (!isFloat) data.fill(0);
+    });
+    return BigInt(handle);
   };
-  const rank = (dimensions: BigInt64Array): BigInt64Array | null => (dimensions.length > 0 ? dimensions : null);
 
   /** XLA compiles what it runs, so a part is run once, on what it takes as far as that exists. */
   const compilePart = async (part: number, made: ReadonlyMap<string, bigint>, run: OnThread): Promise<void> => {
-    const { takes } = calls.find((call) => call.part === part)!;
     const inputs: bigint[] = [];
     try {
-      for (const [place, value] of takes.entries()) {
-        const known = made.get(value);
-        inputs.push(known === undefined ? anyTensor(parts[part]!.takes[place]!) : share(known));
+      // Their names are those of the part's first call.
+      for (const value of parts[part]!.takes) {
+        const known = made.get(value.name);
+        inputs.push(known === undefined ? anyTensor(value) : share(known));
       }
       for (const handle of await modules[part]!(inputs, run)) c.TFE_DeleteTensorHandle(handle);
     } finally {
@@ -178,11 +181,17 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
   };
 }
 
+const wholeOf = ({ text, arguments: takes, results }: Program): Part => ({
+  text,
+  takes: takes.map(({ value }) => value),
+  gives: results,
+});
+
 export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: Program, name: string): Executable {
   const { c } = tensorflow;
   const module = program.parts
     ? inParts(tensorflow, program.parts, program, name)
-    : moduleOf(tensorflow, program.text, program.results, name);
+    : moduleOf(tensorflow, wholeOf(program), name);
   // XLA compiles inside the first call that succeeds; what that took beyond a later one is the compilation.
   let first: number | undefined;
   let fastest = 0;
