@@ -80,6 +80,14 @@ describe("a called product", () => {
     expect(text).not.toContain("stablehlo.transpose");
     expect(descriptions(text)).toEqual(["32 32 2 32 16 8 1 32 1 16 8 1"]);
   });
+  it("joins a sum of products without turning their operands", () => {
+    const sum: Fn = (x, ...w) => [
+      tf.addN(w.map((each) => tf.matMul(tf.mul(x!, tf.slice(each, [0, 0], [1, 1])), each, true))),
+    ];
+    const text = written(sum, [random([4, 64], 1), ...[2, 3, 4, 5].map((seed) => random([4, 64], seed))]);
+    expect(descriptions(text)).toEqual(["32 32 2 64 16 64 1 64 64 1 64 1"]);
+    expect(text).not.toContain("stablehlo.transpose");
+  });
   it.each<[string, Fn, () => tf.Tensor[]]>([
     ["of integers", (a, b) => [tf.matMul(a!, b!)], () => [tf.ones([8, 8], "int32"), tf.ones([8, 8], "int32")]],
     ["over nothing", (a, b) => [tf.matMul(a!, b!)], () => [tf.zeros([8, 0]), tf.zeros([0, 8])]],

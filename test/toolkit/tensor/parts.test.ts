@@ -105,6 +105,28 @@ describe("a program of repeated layers", () => {
     expect(traced((x, w, v) => [block(x!, w!, v!)], args.slice(0, 3)).parts).toBeUndefined();
   });
 
+  it("turns a value where it is made, once for all that read it laid out", () => {
+    const calledProducts = { target: "product", elements: ["f32" as const] };
+    const turned = (x: tf.Tensor, w: tf.Tensor, v: tf.Tensor): tf.Tensor => {
+      const heads = tf.transpose(tf.reshape(tf.matMul(norm(x), w), [4, 4, 4]), [1, 0, 2]);
+      // Turned so that no stride says it, and read by a product here and by one of the gradient.
+      return tf.add(x, tf.tanh(tf.matMul(tf.reshape(heads, [4, width]), v)));
+    };
+    const args = [normal([4, width], 1), ...weights(12)];
+    const options = { name: "f", precision: "f32" as const, isNarrow: () => false, calledProducts };
+    const loss = (...all: tf.Tensor[]): tf.Scalar => {
+      let h: tf.Tensor = tf.sigmoid(args[0]!);
+      for (let i = 0; i + 1 < all.length; i += 2) h = turned(h, all[i]!, all[i + 1]!);
+      return tf.mean(tf.square(h));
+    };
+    const fn: Fn = (...w) => tf.valueAndGrads(loss)(w).grads;
+    const cut = { leastRepeated: 1, leastFlops: 0 };
+    const { parts, text } = trace(fn, args.slice(1), { ...options, cut }).program;
+    const turns = (of: string): number => of.match(/stablehlo\.transpose/g)?.length ?? 0;
+    expect(turns(text)).toBeGreaterThanOrEqual(12);
+    expect(parts!.calls.reduce((sum, { part }) => sum + turns(parts!.parts[part]!.text), 0)).toBe(turns(text));
+  });
+
   it("does not follow a chain of cheap operations for each of its readers", () => {
     // From two vectors a matrix, and from that by 200 steps, each reading the last one twice, another: 2^200 paths.
     const chained = (x: tf.Tensor, w: tf.Tensor, v: tf.Tensor): tf.Tensor => {

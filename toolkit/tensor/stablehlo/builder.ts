@@ -405,13 +405,16 @@ export class Builder {
     return this.#called?.elements.includes(element) ?? false;
   }
 
-  /** One product for the sum of several. Its first operand is contracted in its last dimension, as a processor likes it. */
+  /**
+   * One product for the sum of several. Its first operand is contracted in its last dimension, as XLA on a processor likes
+   * it; a library that takes operands as they lie gets them so, and nothing is turned.
+   */
   #joined(group: readonly Product[]): Value {
     const { left, batch, contract } = group[0]!;
     const [at] = contract[0] as [number];
     const last = left.shape.length - 1;
     const turned = [...range(left.shape.length).filter((index) => index !== at), at];
-    const isTurned = leads(batch[0]);
+    const isTurned = leads(batch[0]) && !this.calls(left.element);
     const lefts = group.map((each) => (isTurned ? this.transpose(each.left, turned) : each.left));
     const place = isTurned ? last : at;
     return this.dot(

@@ -60,6 +60,10 @@ const cheap =
   /^stablehlo\.(broadcast_in_dim|reshape|transpose|convert|bitcast_convert|add|subtract|multiply|divide|maximum|minimum|compare|select|negate|and|or|not|xor|shift_left|shift_right_logical|iota|constant|slice|dynamic_slice) /;
 const moves = /^stablehlo\.(broadcast_in_dim|reshape|transpose|convert|bitcast_convert) /;
 
+/** What reads its operands as they lie in memory, and what may stand between without moving a number. */
+const readsLaidOut = /^stablehlo\.(custom_call|concatenate) /;
+const keepsLayout = /^stablehlo\.(reshape|bitcast_convert) /;
+
 const products = /^stablehlo\.(custom_call|dot_general|convolution) /;
 
 /** Operations that are computed anew for each reader, at most. */
@@ -116,6 +120,8 @@ class Cutter {
   readonly #readers = new Map<string, number[]>();
   /** How many operations read a value. */
   readonly #users = new Map<string, number>();
+  /** Turned values that are written out for what reads them: once, not for each of several parts. */
+  readonly #laidOut = new Set<string>();
   readonly #isResult: ReadonlySet<string>;
   readonly #values = new Map<string, Value>();
   /** How many values are made before a node and read by it or later ones. */
@@ -132,6 +138,11 @@ class Cutter {
         this.#values.set(operand.name, operand);
         this.#users.set(operand.name, (this.#users.get(operand.name) ?? 0) + 1);
       }
+    for (const name of graph.order) {
+      const { text, operands } = graph.operation(name) ?? { text: "", operands: [] };
+      if (readsLaidOut.test(text))
+        for (const operand of operands) if (this.#isTurned(operand.name)) this.#laidOut.add(operand.name);
+    }
     this.#nodes = this.#inWrittenOrder().map((name) => {
       const operation = graph.operation(name)!;
       const { kind, leaves } = this.#described(operation);
@@ -147,6 +158,12 @@ class Cutter {
       const last = this.#readers.get(name)?.at(-1) ?? position;
       for (let at = position + 1; at <= last; at++) this.#crossing[at]!++;
     }
+  }
+
+  #isTurned(name: string): boolean {
+    const { text, operands } = this.#graph.operation(name) ?? { text: "", operands: [] };
+    if (keepsLayout.test(text)) return this.#isTurned(operands[0]!.name);
+    return text.startsWith("stablehlo.transpose ");
   }
 
   /**
@@ -167,7 +184,7 @@ class Cutter {
       const own = bytesOf(this.#values.get(name)!);
       const isFree =
         bytes < own ||
-        (bytes === own && moves.test(operation.text)) ||
+        (bytes === own && moves.test(operation.text) && !this.#laidOut.has(name)) ||
         this.#isScaled(operation, described.leaves, own);
       if (isFree && described.operations <= mostFree) free = described;
     }
