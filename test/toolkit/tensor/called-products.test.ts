@@ -88,6 +88,38 @@ describe("a called product", () => {
     expect(descriptions(text)).toEqual(["32 32 2 64 16 64 1 64 64 1 64 1"]);
     expect(text).not.toContain("stablehlo.transpose");
   });
+  it("reads the exponents of an attention too, so that exponentials are not written over them", () => {
+    const readsOf = (length: number, precision: Precision, fn = attend): number[] => {
+      const args = [1, 2, 3].map((seed) => random([2, 4, length, 32], seed));
+      return [...written(fn, args, precision).matchAll(/custom_call @product\(([^)]*)\)/g)].map(
+        ([, operands]) => operands!.split(", ").length,
+      );
+    };
+    const attend: Fn = (q, k, v) => {
+      const scores = tf.matMul(q!, k!, false, true);
+      const weights = tf.exp(tf.sub(scores, tf.max(scores, -1, true)));
+      return [tf.mul(tf.matMul(weights, v!), tf.div(1, tf.sum(weights, -1, true)))];
+    };
+    expect(readsOf(64, "f32")).toEqual([2, 3]);
+    // Their sum reads them in f32, so they are written so, and then again as bf16.
+    expect(readsOf(64, "bf16")).toEqual([2, 3]);
+    // Short loops are quick either way.
+    expect(readsOf(16, "f32")).toEqual([2, 2]);
+    // They need not stay for the backward pass: one product alone reads them.
+    const backwards: Fn = (q, k, v) => {
+      const { grads } = tf.valueAndGrads((...args: tf.Tensor[]) => tf.sum(attend(...args)[0]!))([q!, k!, v!]);
+      return grads;
+    };
+    const text = written(
+      backwards,
+      [1, 2, 3].map((seed) => random([2, 4, 64, 32], seed)),
+    );
+    const [scores] = /%\d+(?= = stablehlo.custom_call @product.* -> tensor<2x4x64x64xf32>)/.exec(text)!;
+    const readers = [...text.matchAll(/custom_call @product\(([^)]*)\)/g)].filter(([, operands]) =>
+      operands!.split(", ").includes(scores),
+    );
+    expect(readers).toHaveLength(1);
+  });
   it.each<[string, Fn, () => tf.Tensor[]]>([
     ["of integers", (a, b) => [tf.matMul(a!, b!)], () => [tf.ones([8, 8], "int32"), tf.ones([8, 8], "int32")]],
     ["over nothing", (a, b) => [tf.matMul(a!, b!)], () => [tf.zeros([8, 0]), tf.zeros([0, 8])]],

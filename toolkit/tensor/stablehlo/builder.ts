@@ -60,6 +60,13 @@ const longSum = 2 ** 12;
 /** Multiplications of one product of a batch up to which it is not written as a product (8 target positions, heads of 64). */
 const tinyProduct = 2 ** 12;
 
+/** Numbers of a loop from which on its speed matters. */
+const longLoop = 2 ** 14;
+
+/** Operations whose numbers are each made of those at the same place. */
+const elementwise =
+  /^stablehlo\.(add|subtract|multiply|divide|maximum|minimum|select|exponential|negate|convert|bitcast_convert|shift_left|tanh|logistic) /;
+
 const floatBits = new DataView(new ArrayBuffer(4));
 
 /** A literal as MLIR reads it; floats as bit patterns, so that nothing is rounded on the way. */
@@ -141,6 +148,10 @@ export class Builder {
   readonly #turned = new Map<string, { readonly of: Value; readonly permutation: readonly number[] }>();
   /** What was converted to bf16, by the name of its result. */
   readonly #narrowed = new Map<string, Value>();
+  /** Values that a reduction reads, so that they are written to memory. */
+  readonly #reduced = new Set<string>();
+  /** Of a large value: the product that was the first to read it, or what was made of it. */
+  readonly #reader = new Map<string, Product>();
   readonly #rows = new Map<string, Row>();
   readonly #products = new Map<string, Product>();
   readonly #sums = new Set<string>();
@@ -371,10 +382,49 @@ export class Builder {
     if (!call) return false;
     const { left, right, description } = call;
     const { name, shape } = out.base;
-    const layouts = [left, right].map((operand) => layoutText(operand.shape)).join(", ");
-    const text = `stablehlo.custom_call @${this.#called!.target}(${left.name}, ${right.name}) {api_version = 4 : i32, backend_config = {product = "${description}"}, operand_layouts = [${layouts}], result_layouts = [${layoutText(shape)}]} : (${typeText(left)}, ${typeText(right)}) -> ${typeText(out.base)}`;
-    this.#operations.set(name, { text, operands: [left, right], flops: call.flops, results: 1, shape });
+    // The library reads two operands; the rest is there to stay in memory until then.
+    const operands = [left, right, ...this.#keptFor(product, [left, right])];
+    const layouts = operands.map((operand) => layoutText(operand.shape)).join(", ");
+    const text = `stablehlo.custom_call @${this.#called!.target}(${operands.map((operand) => operand.name).join(", ")}) {api_version = 4 : i32, backend_config = {product = "${description}"}, operand_layouts = [${layouts}], result_layouts = [${layoutText(shape)}]} : (${operands.map(typeText).join(", ")}) -> ${typeText(out.base)}`;
+    this.#operations.set(name, { text, operands, flops: call.flops, results: 1, shape });
     return true;
+  }
+
+  /**
+   * What XLA would overwrite on the way to operands that a product is the first to read: large values which those are
+   * computed from, number by number. Its compiler cannot tell a loop that writes where it reads from one that reads what it
+   * wrote before, and computes one number at a time: exponentials take six times as long (AVX2), sums twice.
+   */
+  #keptFor(product: Product, operands: readonly Value[]): Value[] {
+    // Attention, whose values have a number for each pair of positions: elsewhere loops are short.
+    if (product.batch[0].length === 0) return [];
+    const kept: Value[] = [];
+    const seen = new Set<string>();
+    const pending = operands
+      .filter(({ shape }) => sizeOf(shape) >= longLoop)
+      .map((value) => ({ value, writes: [typeText(value)] }));
+    for (let next = pending.pop(); next; next = pending.pop()) {
+      const { value, writes } = next;
+      const { name } = value;
+      if (seen.has(name)) continue;
+      seen.add(name);
+      const { text, operands: read } = this.#operations.get(name) ?? { text: "", operands: [] };
+      // What is widened for a sum is written as bf16.
+      const isSummed = this.#reduced.has(name) && !text.startsWith("stablehlo.bitcast_convert ");
+      const isWritten = this.#products.has(name) || this.#narrowed.has(name) || isSummed;
+      if (isWritten) {
+        if (!operands.includes(value) && writes.includes(typeText(value))) kept.push(value);
+        // What an earlier product read may be there for long, but not what it was made from.
+        const reader = this.#reader.get(name) ?? product;
+        this.#reader.set(name, reader);
+        if (reader !== product) continue;
+      }
+      if (!elementwise.test(text)) continue;
+      for (const each of read)
+        if (sameShape(each.shape, value.shape))
+          pending.push({ value: each, writes: isWritten ? [...writes, typeText(value)] : writes });
+    }
+    return kept;
   }
 
   /** Which operations read a value, by its name. */
@@ -787,6 +837,7 @@ export class Builder {
     }
     const shape = x.shape.filter((_, index) => !dimensions.includes(index));
     const initial = this.splat(neutral(op, x.element), [], x.element);
+    this.#reduced.add(x.name);
     const reduced =
       dimensions.length === 0
         ? x

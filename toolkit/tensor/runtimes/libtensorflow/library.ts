@@ -65,10 +65,25 @@ const table = {
 } as const;
 
 /**
- * XLA would cut each sum of more than 32 numbers into windows, as code of its own that fuses with nothing: a quarter of a
- * T5 step's kernels. Builder does so where it is needed for accuracy.
+ * What XLA is told, unless the user does: three things that compiling took more time for than steps gained.
+ * - It would cut each sum of more than 32 numbers into windows, as code of its own that fuses with nothing: a quarter of a T5
+ *   step's kernels. Builder does so where it is needed for accuracy.
+ * - Its newer emitter takes each loop through a dozen passes of MLIR; the older one writes LLVM's code at once. That one is
+ *   slow where it writes in place, so it is for builders that avoid it (called products), and drops a NaN that is the second
+ *   operand of a minimum or maximum, unless it is told to look.
+ * - LLVM would write out loops of eight turns, a target's positions, eight times.
  */
-const xlaFlags = "--xla_disable_hlo_passes=tree_reduction_rewriter";
+const xlaFlags = ({ calledProducts }: OpenOptions): string =>
+  [
+    "--xla_disable_hlo_passes=tree_reduction_rewriter",
+    ...(calledProducts ? ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_enable_fast_min_max=false"] : []),
+    "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling",
+  ].join(" ");
+
+export interface OpenOptions {
+  /** Programs will call a library for their products. */
+  readonly calledProducts: boolean;
+}
 
 export type Handle = Pointer | bigint;
 
@@ -124,19 +139,20 @@ function memoryLimit(): number {
 }
 
 /** @throws NativeLibraryError when the file is no usable libtensorflow. */
-export function openTensorflow(path: string): Tensorflow {
+export function openTensorflow(path: string, options: OpenOptions = { calledProducts: false }): Tensorflow {
   const known = opened.get(path);
   if (known) return known;
   checkLibraryFile(path);
   // Read when the library is loaded: only errors may reach a notebook's stderr.
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "3");
-  const programCache = programCacheFor(path);
+  const flags = xlaFlags(options);
+  const programCache = programCacheFor(path, flags);
   if (programCache !== null)
     setNativeDefault(
       "TF_XLA_FLAGS",
       `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
     );
-  setNativeDefault("XLA_FLAGS", xlaFlags);
+  setNativeDefault("XLA_FLAGS", flags);
   // TensorFlow's own allocator keeps what a step frees. From malloc a program's buffers, hundreds of MiB in one, come anew
   // from the system at every step, page by page: a tenth of a step.
   setNativeDefault("TF_CPU_ALLOCATOR_USE_BFC", "true");
@@ -152,12 +168,12 @@ export function openTensorflow(path: string): Tensorflow {
     if (code !== 0) throw statusError(statusCodes[code] ?? `code ${code}`, c.TF_Message(of) ?? "", doing);
   };
   const threads = threadCount();
-  const options = c.TFE_NewContextOptions();
+  const contextOptions = c.TFE_NewContextOptions();
   const configuration = threadConfiguration(threads);
-  c.TFE_ContextOptionsSetConfig(options, configuration, BigInt(configuration.length), status);
+  c.TFE_ContextOptionsSetConfig(contextOptions, configuration, BigInt(configuration.length), status);
   check("setting the number of threads");
-  const context = c.TFE_NewContext(options, status);
-  c.TFE_DeleteContextOptions(options);
+  const context = c.TFE_NewContext(contextOptions, status);
+  c.TFE_DeleteContextOptions(contextOptions);
   check("opening a TensorFlow context");
   const library: Tensorflow = {
     path,
@@ -206,12 +222,12 @@ function load(path: string): Symbols {
  * Compiled programs are kept over processes, keyed by the library and the processor: code for one processor's
  * instructions may not run on another. BUNSEN_XLA_CACHE names another folder, or is `off`.
  */
-function programCacheFor(path: string): string | null {
+function programCacheFor(path: string, flags: string): string | null {
   const asked = process.env.BUNSEN_XLA_CACHE;
   // Whoever sets the flags says themselves whether there is a cache.
   if (asked === "off" || process.env.TF_XLA_FLAGS !== undefined) return null;
   const caches = process.env.BUNSEN_CACHE ?? join(process.env.XDG_CACHE_HOME ?? join(homedir(), ".cache"), "bunsen");
-  const folder = join(asked ?? join(caches, "xla"), cacheKey(path));
+  const folder = join(asked ?? join(caches, "xla"), cacheKey(path, flags));
   try {
     mkdirSync(folder, { recursive: true });
   } catch {
@@ -221,13 +237,13 @@ function programCacheFor(path: string): string | null {
   return folder;
 }
 
-function cacheKey(path: string): string {
+function cacheKey(path: string, flags: string): string {
   const features =
     process.platform === "linux" ? (/^flags\s*:.*$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[0] ?? "") : "";
   const { size, mtimeMs } = statSync(path);
   const threads = threadCount();
   const fewer = threads === availableParallelism() ? "" : `, ${threads} threads`;
-  const machine = `${process.arch} ${cpus().length}${fewer} ${process.env.XLA_FLAGS ?? xlaFlags} ${features}`;
+  const machine = `${process.arch} ${cpus().length}${fewer} ${process.env.XLA_FLAGS ?? flags} ${features}`;
   return Bun.hash(`${path} ${size} ${mtimeMs} ${machine}`).toString(16);
 }
 

@@ -11,7 +11,7 @@ import type { Runtime } from "../../runtime.ts";
 import type { Cut } from "../../stablehlo/parts.ts";
 import { checkStored, decodeStored, storedDtype, toBfloat16 } from "../../stored.ts";
 import { fillMissingKernels } from "../host-fallback.ts";
-import { discoverOnednn } from "../onednn/discover.ts";
+import { discoverOnednn, type OnednnDiscovery } from "../onednn/discover.ts";
 import { type Onednn, startOnednn } from "../onednn/library.ts";
 import { type Binding, createBinding, typeOf } from "./binding.ts";
 import type { Discovery } from "./discover.ts";
@@ -51,11 +51,12 @@ function cutFor(asked: string | undefined): Cut | undefined {
 /** @throws EngineUnavailableError saying where was looked; NativeLibraryError when a library was found and is unusable. */
 export async function startTensorflow(discovery: Discovery): Promise<Runtime> {
   if (!discovery.path) throw new EngineUnavailableError(notFound(discovery));
-  const tensorflow = openTensorflow(discovery.path);
+  const onednn = discoverOnednn();
+  const tensorflow = openTensorflow(discovery.path, { calledProducts: onednn.path !== undefined });
   const binding = createBinding(tensorflow);
   const backend = await register(binding);
   const gpu = tensorflow.devices.find(({ type }) => type === "GPU");
-  const products = gpu ? {} : findProducts(discovery.path, tensorflow.threads);
+  const products = gpu ? {} : findProducts(onednn, discovery.path, tensorflow.threads);
 
   const isNarrow = (tensor: tf.Tensor): boolean => {
     const id = backend.tensorMap.has(tensor.dataId) ? backend.tensorMap.get(tensor.dataId)!.id : -1;
@@ -135,9 +136,9 @@ interface Products {
 }
 
 /** oneDNN for the products of compiled functions. @throws NativeLibraryError where the one that BUNSEN_ONEDNN names cannot be used. */
-function findProducts(tensorflow: string, threads: number): Products {
+function findProducts(onednn: OnednnDiscovery, tensorflow: string, threads: number): Products {
   try {
-    return { onednn: startOnednn(discoverOnednn(), tensorflow, threads) };
+    return { onednn: startOnednn(onednn, tensorflow, threads) };
   } catch (error) {
     if (!(error instanceof NativeLibraryError) || process.env.BUNSEN_ONEDNN) throw error;
     return { problem: error.message };
