@@ -127,6 +127,22 @@ describe("a program of repeated layers", () => {
     expect(parts!.calls.reduce((sum, { part }) => sum + turns(parts!.parts[part]!.text), 0)).toBe(turns(text));
   });
 
+  it("lets whoever runs a part to compile it leave its products out", () => {
+    const calledProducts = { target: "product", elements: ["f32" as const] };
+    const options = { name: "f", precision: "f32" as const, isNarrow: () => false, calledProducts };
+    const args = [normal([4, width], 1), ...weights(8)];
+    const cut = { leastRepeated: 1, leastFlops: 0 };
+    const { program, sources } = trace(stack(), args, { ...options, cut });
+    const place = program.arguments.findIndex(({ value }) => value.name === program.rehearsal?.name);
+    expect(sources[place]).toMatchObject({ values: Int32Array.of(0) });
+    for (const { text, takes } of program.parts!.parts) {
+      const calls = [...text.matchAll(/custom_call @product\(([^)]*)\)/g)].map(([, operands]) => operands!.split(", "));
+      expect(calls.filter((operands) => operands.at(-1) !== program.rehearsal!.name)).toEqual([]);
+      expect(takes.some(({ name }) => name === program.rehearsal!.name)).toBe(calls.length > 0);
+    }
+    expect(trace(stack(), args, options).program.rehearsal).toBeUndefined();
+  });
+
   it("does not follow a chain of cheap operations for each of its readers", () => {
     // From two vectors a matrix, and from that by 200 steps, each reading the last one twice, another: 2^200 paths.
     const chained = (x: tf.Tensor, w: tf.Tensor, v: tf.Tensor): tf.Tensor => {

@@ -31,6 +31,8 @@ export interface Program {
   readonly results: readonly Value[];
   /** The same as programs that are run one after the other, where layers repeat (parts.ts). */
   readonly parts: Parts | undefined;
+  /** Of the arguments, the integer that lets called products be left out, where it is not 0. */
+  readonly rehearsal: Value | undefined;
   /** Multiply–add operations of all dots and convolutions, times two. */
   readonly flops: number;
 }
@@ -157,6 +159,8 @@ export class Builder {
   readonly #sums = new Set<string>();
   /** Scalar arguments 0, 1, 2, … by number. */
   readonly #numbers: Value[] = [];
+  /** See `Program`. */
+  #rehearsal: Value | undefined;
   #next = 0;
 
   constructor(precision: Precision = "f32", options: BuilderOptions = {}) {
@@ -183,12 +187,14 @@ export class Builder {
 
   /** An integer that the compiler cannot see through: an argument of the program. */
   #number(value: number): Value {
-    while (this.#numbers.length <= value) {
-      const argument = this.argument([], "i32");
-      this.#brought.set(this.#arguments.length - 1, Int32Array.of(this.#numbers.length));
-      this.#numbers.push(argument);
-    }
+    while (this.#numbers.length <= value) this.#numbers.push(this.#bring(this.#numbers.length));
     return this.#numbers[value]!;
+  }
+
+  #bring(value: number): Value {
+    const argument = this.argument([], "i32");
+    this.#brought.set(this.#arguments.length - 1, Int32Array.of(value));
+    return argument;
   }
 
   /** One operation with one result. `text` is everything after `=`; operands are named for dead-code removal. */
@@ -340,6 +346,8 @@ export class Builder {
   /** Writes products as calls of the library, where it is fast with them. */
   #callProducts(results: readonly Value[]): void {
     const called = new Map<string, { readonly product: Product; readonly out: View }>();
+    if (this.#isCut(this.#ordered(results).reduce((sum, name) => sum + (this.#operations.get(name)?.flops ?? 0), 0)))
+      this.#rehearsal = this.#bring(0);
     const isResult = new Set(results.map(({ name }) => name));
     const readers = this.#readers(results);
     for (const name of this.#ordered(results)) {
@@ -382,8 +390,9 @@ export class Builder {
     if (!call) return false;
     const { left, right, description } = call;
     const { name, shape } = out.base;
-    // The library reads two operands; the rest is there to stay in memory until then.
+    // The library reads two operands. Then comes what is there to stay in memory until now, and whether to do anything.
     const operands = [left, right, ...this.#keptFor(product, [left, right])];
+    if (this.#rehearsal) operands.push(this.#rehearsal);
     const layouts = operands.map((operand) => layoutText(operand.shape)).join(", ");
     const text = `stablehlo.custom_call @${this.#called!.target}(${operands.map((operand) => operand.name).join(", ")}) {api_version = 4 : i32, backend_config = {product = "${description}"}, operand_layouts = [${layouts}], result_layouts = [${layoutText(shape)}]} : (${operands.map(typeText).join(", ")}) -> ${typeText(out.base)}`;
     this.#operations.set(name, { text, operands, flops: call.flops, results: 1, shape });
@@ -560,10 +569,9 @@ export class Builder {
   finish(results: readonly Value[], name = "main"): Program {
     const { lines, live, flops } = this.#lines(results);
     const operation = (name: string): Operation | undefined => this.#operations.get(name);
-    const parts =
-      this.#cut && flops >= this.#cut.leastFlops
-        ? cutIntoParts({ order: [...live], operation, results, leastRepeated: this.#cut.leastRepeated })
-        : undefined;
+    const parts = this.#isCut(flops)
+      ? cutIntoParts({ order: [...live], operation, results, leastRepeated: this.#cut!.leastRepeated })
+      : undefined;
     const used = this.#arguments.filter(({ value }) => live.has(value.name));
     const types = results.map(typeText).join(", ");
     const names = results.map((value) => value.name).join(", ");
@@ -578,7 +586,12 @@ export class Builder {
         .join(", ");
       return `module @${name.replace(/\W/g, "_").replace(/^(?=\d)/, "_")} {\n  func.func public @main(${parameters}) -> (${types}) {\n${body}\n    return ${names} : ${types}\n  }\n}\n`;
     };
-    return { text: render(), render, arguments: used, results, parts, flops };
+    return { text: render(), render, arguments: used, results, parts, rehearsal: this.#rehearsal, flops };
+  }
+
+  /** Whether a program of so many operations is cut, if enough of it is repeated. */
+  #isCut(flops: number): boolean {
+    return this.#cut !== undefined && flops >= this.#cut.leastFlops;
   }
 
   // Constants.

@@ -121,18 +121,18 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
   const anyTensor = (value: Value): bigint => {
     const isFloat = value.element === "f32" || value.element === "bf16";
     const handle = newTensor(tensorflow, value.shape, typeNumbers[value.element], bytesOf(value), (data) => {
-      if (!isFloat) data.fill(0);
+      if (!isFloat) data.fill(value.name === program.rehearsal?.name ? 1 : 0);
     });
     return BigInt(handle);
   };
 
-  /** XLA compiles what it runs, so a part is run once, on what it takes as far as that exists. */
+  /** XLA compiles what it runs, so a part is run once, without its products, on what it takes as far as that exists. */
   const compilePart = async (part: number, made: ReadonlyMap<string, bigint>, run: OnThread): Promise<void> => {
     const inputs: bigint[] = [];
     try {
       // Their names are those of the part's first call.
       for (const value of parts[part]!.takes) {
-        const known = made.get(value.name);
+        const known = value.name === program.rehearsal?.name ? undefined : made.get(value.name);
         inputs.push(known === undefined ? anyTensor(value) : share(known));
       }
       for (const handle of await modules[part]!(inputs, run)) c.TFE_DeleteTensorHandle(handle);

@@ -608,8 +608,13 @@ typedef struct {
 } api_t;
 typedef struct { size_t size; extension_t *next; const api_t *api; void *context; int stage; list_t in, out; attributes_t attributes; } frame_t;
 
-/** The target: its one attribute is the description. Asked for its metadata it says that it is of XLA's own version. */
+enum { whole_number = 4 };
+
+/**
+ * The target: its one attribute is the description. Of operands after the second one only a whole number at the end is read:
+ * where it is not 0, the program is run to be compiled and nobody reads what it gives. Asked for its metadata it says that it is of XLA's own version. */
 static void *handle(frame_t *frame) {
+  const buffer_t *last;
   const void *in[2];
   const span_t *key;
   if (frame->next && frame->next->type == 1) {
@@ -618,6 +623,8 @@ static void *handle(frame_t *frame) {
     frame->next->metadata->traits = 0;
     return 0;
   }
+  last = frame->in.items[frame->in.count - 1];
+  if (frame->in.count > 2 && last->element == whole_number && *(const int *)last->data) return 0;
   in[0] = ((buffer_t *)frame->in.items[0])->data;
   in[1] = ((buffer_t *)frame->in.items[1])->data;
   key = frame->attributes.items[0];
