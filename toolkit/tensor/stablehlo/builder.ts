@@ -152,7 +152,7 @@ export class Builder {
   readonly #narrowed = new Map<string, Value>();
   /** Values that a reduction reads, so that they are written to memory. */
   readonly #reduced = new Set<string>();
-  /** Of a large value: the product that was the first to read it, or what was made of it. */
+  /** Of a large value that is written to memory: the first product that reads it or what was made of it. */
   readonly #reader = new Map<string, Product>();
   readonly #rows = new Map<string, Row>();
   readonly #products = new Map<string, Product>();

@@ -65,7 +65,7 @@ const table = {
 } as const;
 
 /**
- * What XLA is told, unless the user does: three things that compiling took more time for than steps gained.
+ * What XLA is told, unless the user does. Three things took more time to compile than steps gained:
  * - It would cut each sum of more than 32 numbers into windows, as code of its own that fuses with nothing: a quarter of a T5
  *   step's kernels. Builder does so where it is needed for accuracy.
  * - Its newer emitter takes each loop through a dozen passes of MLIR; the older one writes LLVM's code at once. That one is

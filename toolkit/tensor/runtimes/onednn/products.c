@@ -612,7 +612,9 @@ enum { whole_number = 4 };
 
 /**
  * The target: its one attribute is the description. Of operands after the second one only a whole number at the end is read:
- * where it is not 0, the program is run to be compiled and nobody reads what it gives. Asked for its metadata it says that it is of XLA's own version. */
+ * where it is not 0, the program is run to be compiled and nobody reads what it gives. Asked for its metadata it says that
+ * it is of XLA's own version.
+ */
 static void *handle(frame_t *frame) {
   const buffer_t *last;
   const void *in[2];
