@@ -346,11 +346,12 @@ export class Builder {
   /** Writes products as calls of the library, where it is fast with them. */
   #callProducts(results: readonly Value[]): void {
     const called = new Map<string, { readonly product: Product; readonly out: View }>();
-    if (this.#isCut(this.#ordered(results).reduce((sum, name) => sum + (this.#operations.get(name)?.flops ?? 0), 0)))
+    const order = this.#ordered(results);
+    if (this.#isCut(order.reduce((sum, name) => sum + (this.#operations.get(name)?.flops ?? 0), 0)))
       this.#rehearsal = this.#bring(0);
     const isResult = new Set(results.map(({ name }) => name));
     const readers = this.#readers(results);
-    for (const name of this.#ordered(results)) {
+    for (const name of order) {
       const product = this.#products.get(name);
       if (!product || !this.calls(product.left.element)) continue;
       const { shape } = this.#operations.get(name)!;

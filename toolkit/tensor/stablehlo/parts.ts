@@ -133,15 +133,13 @@ class Cutter {
     this.#graph = graph;
     this.#isResult = new Set(graph.results.map(({ name }) => name));
     for (const value of graph.results) this.#values.set(value.name, value);
-    for (const name of graph.order)
-      for (const operand of graph.operation(name)?.operands ?? []) {
-        this.#values.set(operand.name, operand);
-        this.#users.set(operand.name, (this.#users.get(operand.name) ?? 0) + 1);
-      }
     for (const name of graph.order) {
       const { text, operands } = graph.operation(name) ?? { text: "", operands: [] };
-      if (readsLaidOut.test(text))
-        for (const operand of operands) if (this.#isTurned(operand.name)) this.#laidOut.add(operand.name);
+      for (const operand of operands) {
+        this.#values.set(operand.name, operand);
+        this.#users.set(operand.name, (this.#users.get(operand.name) ?? 0) + 1);
+        if (readsLaidOut.test(text) && this.#isTurned(operand.name)) this.#laidOut.add(operand.name);
+      }
     }
     this.#nodes = this.#inWrittenOrder().map((name) => {
       const operation = graph.operation(name)!;
@@ -160,6 +158,7 @@ class Cutter {
     }
   }
 
+  /** Whether a value is a turned one, in this shape or another. */
   #isTurned(name: string): boolean {
     const { text, operands } = this.#graph.operation(name) ?? { text: "", operands: [] };
     if (keepsLayout.test(text)) return this.#isTurned(operands[0]!.name);

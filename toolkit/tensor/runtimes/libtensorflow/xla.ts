@@ -117,11 +117,11 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
     check(`passing a tensor to ${name}`);
     return BigInt(other!);
   };
-  /** A tensor of the value's type; only whole numbers, which may be positions, have a value. */
-  const anyTensor = (value: Value): bigint => {
+  /** A tensor of the value's type; only whole numbers, which may be positions, have a value: 0, or another in each byte. */
+  const anyTensor = (value: Value, byte = 0): bigint => {
     const isFloat = value.element === "f32" || value.element === "bf16";
     const handle = newTensor(tensorflow, value.shape, typeNumbers[value.element], bytesOf(value), (data) => {
-      if (!isFloat) data.fill(value.name === program.rehearsal?.name ? 1 : 0);
+      if (!isFloat) data.fill(byte);
     });
     return BigInt(handle);
   };
@@ -132,8 +132,9 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
     try {
       // Their names are those of the part's first call.
       for (const value of parts[part]!.takes) {
-        const known = value.name === program.rehearsal?.name ? undefined : made.get(value.name);
-        inputs.push(known === undefined ? anyTensor(value) : share(known));
+        const known = made.get(value.name);
+        if (value.name === program.rehearsal?.name) inputs.push(anyTensor(value, 1));
+        else inputs.push(known === undefined ? anyTensor(value) : share(known));
       }
       for (const handle of await modules[part]!(inputs, run)) c.TFE_DeleteTensorHandle(handle);
     } finally {
