@@ -173,7 +173,13 @@ function sourceFit(
 ): string[] {
   // Sizes that are no numbers have been told.
   if (validateOptions(method, options, null).length > 0) return [];
-  return method.checkSources?.(options, { backbone, tasks, sources }) ?? [];
+  if (method.checkSources === undefined) {
+    const readers = methodNames.filter((name) => findMethod(name).checkSources !== undefined);
+    return [
+      `${method.name} starts from nothing, and would not read these runs; leave \`from\` (and stage "target") out, or take a method that starts from sources: ${readers.join(", ")}`,
+    ];
+  }
+  return method.checkSources(options, { backbone, tasks, sources });
 }
 
 /** Class labels that the backbone can never write apart. */

@@ -174,8 +174,13 @@ export function didYouMean(name: string, names: readonly string[]): string {
 }
 
 /** `"x"`, `[1,2]`, `undefined` … as a message shows a value that came. */
-export const shown = (value: unknown): string =>
-  value === undefined ? "nothing" : (JSON.stringify(value) ?? String(value)).slice(0, 80);
+export const shown = (value: unknown): string => {
+  if (value === undefined) return "nothing";
+  // JSON has no NaN and no Infinity, and would say null.
+  const plain = (_key: string, each: unknown): unknown =>
+    typeof each === "number" && !Number.isFinite(each) ? String(each) : each;
+  return (typeof value === "number" ? String(value) : (JSON.stringify(value, plain) ?? String(value))).slice(0, 80);
+};
 
 /** One field: its default and what it must be. `expected` completes the sentence "expected …". */
 interface FieldRule {
@@ -244,8 +249,10 @@ const common: Readonly<Record<string, FieldRule>> = {
   optimizer: oneOf("adamw", ["adamw", "adafactor", "sgd"]),
   learningRates: {
     fallback: {},
-    expected: "an object of numbers above 0, by parameter group",
-    accepts: (value) => isRecord(value) && Object.values(value).every((rate) => typeof rate === "number" && rate > 0),
+    expected: "an object of finite numbers above 0, by parameter group",
+    accepts: (value) =>
+      isRecord(value) &&
+      Object.values(value).every((rate) => typeof rate === "number" && Number.isFinite(rate) && rate > 0),
   },
   learningRateScale: number(1, 0, true),
   schedule: oneOf("linear", ["linear", "cosine", "constant"]),

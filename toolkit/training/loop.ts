@@ -1,7 +1,7 @@
 // A training run: from a configuration to a folder, told as events. The order of things is here; what a step computes
 // is step.ts, what a checkpoint holds checkpoint.ts, what is written at the end finish.ts, teachers are teachers.ts.
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { basename, join } from "node:path";
 import type { Split } from "#datasets/index.ts";
 import type { Batch } from "#toolkit/batches/contract.ts";
 import type { Method, Parameters, SourceState } from "#toolkit/methods/contract.ts";
@@ -77,24 +77,42 @@ function claimFolder(config: RunConfig, environment: EnvironmentRecord, backbone
     writing("the run's configuration", () => writeJson(configPath, config));
   };
   if (!existsSync(configPath)) {
+    const strange = readdirSync(config.run, { withFileTypes: true }).find(
+      (entry) => entry.isFile() && !entry.name.startsWith(".") && entry.name !== basename(environmentPath),
+    );
+    if (strange !== undefined) {
+      throw new TrainingError(
+        `${config.run} is no run folder, and holds files (${strange.name}) that a run would lie among or write over. Name a folder that is new, empty or a run's.`,
+      );
+    }
     begin();
     return;
   }
-  const before = JSON.parse(readFileSync(configPath, "utf8")) as unknown;
+  const before = configOf(configPath);
+  if (before === null) {
+    throw new TrainingError(
+      `${config.run} is no run folder: its config.json is not a run's. Name a folder that is new, empty or a run's.`,
+    );
+  }
   const record = readEnvironment(config.run);
   const plan = record === null ? 1 : batchPlanOf(record);
-  const { run: _before, ...own } = before as RunConfig;
+  const { run: _before, ...own } = before;
   // A run begun before there was a choice of threads took the default.
   const rest = { ...own, threads: own.threads ?? null };
   const { run: _now, ...now } = config; // a moved folder is the same run
   // The first plan had no choice of lengths: whether such a run can go on is not a question of configuration.
   const difference = configDifference(plan === 1 ? { ...rest, lengths: now.lengths } : rest, now);
+  const begun = listCheckpoints(config.run).length > 0;
   if (difference.length > 0) {
+    // What failed before its first step (more shots than rows, say) left nothing to go on with.
+    if (!begun && !existsSync(join(config.run, "log.arrow")) && finishedResult(config.run) === null) {
+      begin();
+      return;
+    }
     throw new TrainingError(
       `${config.run} was begun with another configuration (was → is):\n${difference.map((line) => `  ${line}`).join("\n")}\nTake the old values back to go on, or name a new run folder.`,
     );
   }
-  const begun = listCheckpoints(config.run).length > 0;
   if (plan !== batchPlan && finishedResult(config.run) === null) {
     if (begun) {
       throw new TrainingError(
@@ -119,6 +137,18 @@ function claimFolder(config: RunConfig, environment: EnvironmentRecord, backbone
         `${config.run} was begun on another engine or machine (was → is):\n${changes.map((line) => `  ${line}`).join("\n")}\nGoing on here could not give the parameters of an uninterrupted run. Resume where it began, or name a new run folder.`,
       );
     }
+  }
+}
+
+/** A run's configuration; null where the file is something else: a model's, say. */
+function configOf(path: string): RunConfig | null {
+  try {
+    const value = JSON.parse(readFileSync(path, "utf8")) as Partial<RunConfig> | null;
+    return typeof value?.method === "string" && Array.isArray(value.tasks) && typeof value.stage === "string"
+      ? (value as RunConfig)
+      : null;
+  } catch {
+    return null;
   }
 }
 

@@ -249,6 +249,15 @@ describe("Options of a method", () => {
   });
 });
 
+describe("Sources", () => {
+  test("of a method that reads none are refused, with the methods that do", async () => {
+    const config = { ...base("y"), stage: "target", from: at("finished") };
+    expect(await problemsOf(checkRun(config as RunConfigInput))).toEqual([
+      expect.stringMatching(/^from: prompt-tuning starts from nothing, .*: mpt.*spot/),
+    ]);
+  });
+});
+
 describe("Another backbone", () => {
   test("of the same sizes is told by its weights, the same one in half precision is not refused", async () => {
     const config = { ...base("x"), method: "spot", stage: "target", from: at("finished"), tasks: ["mini/rte"] };

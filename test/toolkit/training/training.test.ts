@@ -161,6 +161,29 @@ describe("A training run", () => {
     );
   });
 
+  test("a folder of something else is refused, and nothing in it touched", async () => {
+    const folder = join(root, "notes");
+    mkdirSync(folder);
+    writeFileSync(join(folder, "README.md"), "my notes");
+    await expect(collect(base("notes"))).rejects.toThrow(/notes is no run folder, and holds files \(README\.md\)/);
+    expect(readdirSync(folder)).toEqual(["README.md"]);
+    expect(readFileSync(join(folder, "README.md"), "utf8")).toBe("my notes");
+    for (const [name, text] of [
+      ["of-a-model", JSON.stringify({ d_model: 512 })],
+      ["broken", "{"],
+    ] as const) {
+      mkdirSync(join(root, name));
+      writeFileSync(join(root, name, "config.json"), text);
+      await expect(collect(base(name))).rejects.toThrow(/is no run folder: its config\.json is not a run's/);
+    }
+  });
+
+  test("what failed before its first step does not hold its folder", async () => {
+    const config = { ...base("failed-early"), steps: 1 } as RunConfigInput;
+    await expect(collect({ ...config, shots: 1_000_000 } as RunConfigInput)).rejects.toThrow(/1000000 shots/);
+    expect((await collect(config)).at(-1)?.type).toBe("done");
+  });
+
   test("a folder of another machine is refused once there is something to go on from", async () => {
     await collect(base("elsewhere"), (event) => event.type === "checkpoint");
     const path = join(root, "elsewhere/environment.json");
