@@ -1,11 +1,11 @@
 // `bunsen plot`: the loss of one run, or the scores of many, as a Vega-Lite specification or drawn to SVG or PNG.
 import { existsSync } from "node:fs";
-import { extname, join } from "node:path";
+import { extname, join, resolve, sep } from "node:path";
 import { parseArgs } from "node:util";
 import { Resvg } from "@resvg/resvg-js";
 import * as vega from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
-import { lossFigure, lossPoints, summarise, summaryFigure } from "#toolkit/report/index.ts";
+import { lossFigure, lossPoints, mixedSeeds, summarise, summaryFigure } from "#toolkit/report/index.ts";
 import { findRuns, runLabel } from "#toolkit/report/runs.ts";
 import { logRows, readRunLog } from "#toolkit/training/index.ts";
 import { writeAtomic } from "#toolkit/weights/index.ts";
@@ -18,6 +18,15 @@ async function drawSvg(spec: object): Promise<string> {
   } finally {
     view.finalize();
   }
+}
+
+/** Folders by what of their paths tells them apart: a legend shows no more than thirty letters. */
+function apart(folders: readonly string[]): Map<string, string> {
+  const paths = folders.map((folder) => resolve(folder).split(sep));
+  const [first] = paths;
+  let shared = 0;
+  while (paths.every((path) => shared < path.length - 1 && path[shared] === first![shared])) shared++;
+  return new Map(folders.map((folder, index) => [folder, paths[index]!.slice(shared).join("/")]));
 }
 
 export const command: Command = {
@@ -41,22 +50,28 @@ export const command: Command = {
     const isRun = (folder: string): boolean => existsSync(join(folder, "log.arrow"));
     const what = values.what ?? (positionals.length === 1 && isRun(positionals[0]!) ? "loss" : "scores");
     if (what !== "loss" && what !== "scores") throw new UsageError(`--what: expected loss or scores, got ${what}`);
+    const names = apart(positionals);
+    const summaries =
+      what === "loss"
+        ? []
+        : summarise(
+            findRuns(positionals)
+              .filter((result) => result.stage !== "source")
+              .map((result) => ({ label: runLabel(result), result })),
+          );
+    for (const line of mixedSeeds(summaries)) terminal.err(`warning: ${line}.`);
     const figure =
       what === "loss"
         ? lossFigure(
             positionals.flatMap((folder) => {
               if (!isRun(folder)) throw new Error(`${folder} is no run: expected log.arrow in it`);
               const points = lossPoints(logRows(readRunLog(join(folder, "log.arrow"))));
-              return positionals.length === 1 ? points : points.map((point) => ({ ...point, stage: folder }));
+              return positionals.length === 1
+                ? points
+                : points.map((point) => ({ ...point, stage: names.get(folder)! }));
             }),
           )
-        : summaryFigure(
-            summarise(
-              findRuns(positionals)
-                .filter((result) => result.stage !== "source")
-                .map((result) => ({ label: runLabel(result), result })),
-            ),
-          );
+        : summaryFigure(summaries);
     if (figure.data.values.length === 0)
       throw new Error(`nothing to plot in ${positionals.join(", ")}: no finished run`);
     const bytes =

@@ -1,7 +1,7 @@
 // `bunsen table`: finished runs as a table of method × task.
 import { parseArgs } from "node:util";
 import { publishedBeside } from "#toolkit/experiments/published-table.ts";
-import { summarise, summaryTable } from "#toolkit/report/index.ts";
+import { mixedSeeds, summarise, summaryTable } from "#toolkit/report/index.ts";
 import { findRuns, runLabel } from "#toolkit/report/runs.ts";
 import { type Command, UsageError } from "./contract.ts";
 
@@ -9,7 +9,7 @@ export const command: Command = {
   summary: "a table of finished runs",
   usage: `usage: bunsen table FOLDER … [--split test|validation] [--format text|markdown|html|json] [--published]
 
-One line per method (in a study's folder, per label): mean ± standard deviation over seeds of each task's reported metric, parameters per task, seconds.
+One line per method and its options (in a study's folder, per label): mean ± standard deviation over seeds of each task's reported metric, parameters per task, seconds.
 Among learning rates the best on validation is kept. FOLDER is a run or holds runs; source stages are left out.
 
   --published   adds the published scores (T5-base) of the same tasks below, each with its source and whether it could
@@ -44,6 +44,7 @@ Among learning rates the best on validation is kept. FOLDER is a run or holds ru
     const format = formats[values.format];
     if (format === undefined)
       throw new UsageError(`--format: expected one of ${Object.keys(formats).join(", ")}, got ${values.format}`);
+    for (const line of mixedSeeds(summaries)) terminal.err(`warning: ${line}.`);
     terminal.out(format());
     return 0;
   },

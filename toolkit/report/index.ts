@@ -6,6 +6,7 @@ export {
   deviation,
   type LabelledRun,
   mean,
+  mixedSeeds,
   type Summary,
   summarise,
   summaryFigure,

@@ -11,7 +11,7 @@ export interface Summary {
   readonly shots: number | null;
   readonly metric: string;
   readonly mean: number;
-  /** Sample standard deviation over seeds; 0 for one seed. */
+  /** Sample standard deviation over seeds; 0 for one seed, where tables and words leave it out. */
   readonly deviation: number;
   readonly values: readonly number[];
   readonly seeds: readonly number[];
@@ -52,12 +52,47 @@ const grouped = <T, K>(items: readonly T[], key: (item: T) => K): Map<K, T[]> =>
   return groups;
 };
 
+/** What a run was of, besides its seed and learning rate: runs of one label that differ in it are not one method's. */
+const variantOf = ({ method, model, options }: RunResult): Record<string, unknown> => ({ method, model, ...options });
+
 /**
- * One line per label, task and number of shots. Among learning rates the one with the best mean validation score is kept,
+ * Names for the variants of one label: `mpt`, or `mpt (numVirtualTokens 5, numRanks 2)` with all in which any two of them
+ * differ.
+ */
+function namesOf(label: string, variants: readonly Record<string, unknown>[]): Map<string, string> {
+  const keys = [...new Set(variants.flatMap((variant) => Object.keys(variant)))];
+  const differs = keys.filter((key) => new Set(variants.map((variant) => JSON.stringify(variant[key]))).size > 1);
+  return new Map(
+    variants.map((variant) => {
+      const told = differs.map((key) => {
+        const value = variant[key];
+        return `${key} ${typeof value === "string" ? value : (JSON.stringify(value) ?? "absent")}`;
+      });
+      return [JSON.stringify(variant), told.length === 0 ? label : `${label} (${told.join(", ")})`];
+    }),
+  );
+}
+
+/**
+ * One line per label, task and number of shots; runs of one label with other options or another model are lines of their
+ * own, named by what differs. Among learning rates the one with the best mean validation score is kept,
  * over the seeds that all rates were run with; ties go to the smaller rate.
  */
 export function summarise(runs: readonly LabelledRun[], split: "validation" | "test" = "test"): Summary[] {
-  const entries = runs.flatMap((run) => run.result.tasks.map((task) => ({ ...run, task })));
+  const names = new Map(
+    [...grouped(runs, (run) => run.label)].map(([label, of]) => [
+      label,
+      namesOf(
+        label,
+        of.map((run) => variantOf(run.result)),
+      ),
+    ]),
+  );
+  const named = runs.map(({ label, result }) => ({
+    label: names.get(label)!.get(JSON.stringify(variantOf(result)))!,
+    result,
+  }));
+  const entries = named.flatMap((run) => run.result.tasks.map((task) => ({ ...run, task })));
   const summaries: Summary[] = [];
   for (const group of grouped(entries, (entry) =>
     JSON.stringify([entry.label, entry.task, entry.result.shots]),
@@ -100,6 +135,25 @@ export function summarise(runs: readonly LabelledRun[], split: "validation" | "t
   return summaries;
 }
 
+/** `61.5 ± 7.2`; one value has no deviation. */
+const spread = ({ mean, deviation, values }: Summary): string =>
+  values.length > 1 ? `${mean.toFixed(1)} ± ${deviation.toFixed(1)}` : mean.toFixed(1);
+
+/**
+ * Seeds that a line counts more than once: runs that differ in something else than options, model, seed and learning
+ * rate, such as steps or the run they start from, and that a mean over seeds should not mix. One sentence a line.
+ */
+export function mixedSeeds(summaries: readonly Summary[]): string[] {
+  return summaries.flatMap(({ method, task, seeds }) => {
+    const twice = [...new Set(seeds.filter((seed, index) => seeds.indexOf(seed) !== index))];
+    return twice.length === 0
+      ? []
+      : [
+          `${method} on ${task} holds several runs of seed ${twice.join(", ")}: they differ in more than the seed, and their mean is of no one setting. Name folders of one setting`,
+        ];
+  });
+}
+
 /** Method × task with mean ± deviation, parameters per task and time. */
 export function summaryTable(summaries: readonly Summary[], caption = ""): ResultTable {
   const columns = [...new Set(summaries.map((summary) => JSON.stringify([summary.task, summary.shots])))];
@@ -117,7 +171,7 @@ export function summaryTable(summaries: readonly Summary[], caption = ""): Resul
           align: "right" as const,
           value: ([, of]: (typeof rows)[number]) => {
             const cell = of.find((summary) => summary.task === task && summary.shots === shots);
-            return cell === undefined ? null : `${cell.mean.toFixed(1)} ± ${cell.deviation.toFixed(1)}`;
+            return cell === undefined ? null : spread(cell);
           },
         };
       }),
@@ -158,12 +212,14 @@ export function compareMethods(summaries: readonly Summary[], first: string, sec
     const difference = a.mean - b.mean;
     differences.push(difference);
     const noise = Math.hypot(a.deviation, b.deviation);
-    const clear = Math.abs(difference) > noise;
+    // One seed has no spread to hold a difference against.
+    const single = a.values.length < 2 || b.values.length < 2;
+    const clear = !single && Math.abs(difference) > noise;
     if (clear && difference > 0) wins++;
     if (clear && difference < 0) losses++;
     const where = `${task}${shots === null ? "" : ` with ${shots} shots`}`;
     lines.push(
-      `On ${where}, ${first} scores ${a.mean.toFixed(1)} ± ${a.deviation.toFixed(1)} and ${second} ${b.mean.toFixed(1)} ± ${b.deviation.toFixed(1)} (${a.metric}, ${a.values.length} seeds): a difference of ${difference >= 0 ? "+" : "−"}${Math.abs(difference).toFixed(1)}, ${clear ? "more" : "not more"} than the spread over seeds (${noise.toFixed(1)}).`,
+      `On ${where}, ${first} scores ${spread(a)} and ${second} ${spread(b)} (${a.metric}, ${a.values.length} ${a.values.length === 1 ? "seed" : "seeds"}): a difference of ${difference >= 0 ? "+" : "−"}${Math.abs(difference).toFixed(1)}, ${single ? "with one seed there is no spread to hold it against" : `${clear ? "more" : "not more"} than the spread over seeds (${noise.toFixed(1)})`}.`,
     );
   }
   if (differences.length === 0) return `No task was run with both ${first} and ${second}: nothing can be said.`;

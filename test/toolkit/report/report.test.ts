@@ -6,6 +6,7 @@ import {
   compareMethods,
   finish,
   lossFigure,
+  mixedSeeds,
   resultTable,
   summarise,
   summaryFigure,
@@ -55,6 +56,28 @@ describe("A summary of runs", () => {
     const lucky = label([result("a", 1, 0.5, 60, 1), result("a", 1, 1, 70, 2), result("a", 2, 1, 30, 3)]);
     // Over both seeds rate 1 has only 50 on validation; on the seed that both rates share it is ahead.
     expect(summarise(lucky)[0]).toMatchObject({ learningRateScale: 1, seeds: [1, 2] });
+  });
+
+  test("keeps runs of other options apart, named by what differs", () => {
+    const of = (seed: number, length: number, rank: number, score: number) => ({
+      ...result("mpt", seed, 1, 50, score),
+      options: { numVirtualTokens: length, numRanks: rank, initText: null },
+    });
+    const summaries = summarise(label([of(1, 5, 1, 60), of(2, 5, 1, 62), of(1, 10, 2, 70)]));
+    expect(summaries.map(({ method, mean, seeds }) => [method, mean, seeds])).toEqual([
+      ["mpt (numVirtualTokens 5, numRanks 1)", 61, [1, 2]],
+      ["mpt (numVirtualTokens 10, numRanks 2)", 70, [1]],
+    ]);
+    const text = summaryTable(summaries).toString();
+    expect(text).toMatch(/61\.0 ± 1\.4/);
+    // One seed has no deviation.
+    expect(text).toMatch(/70\.0 (?!±)/);
+    expect(mixedSeeds(summaries)).toEqual([]);
+  });
+
+  test("says where several runs of one seed are counted", () => {
+    const summaries = summarise(label([result("a", 1, 1, 60, 50), result("a", 1, 1, 60, 70)]));
+    expect(mixedSeeds(summaries)).toEqual([expect.stringMatching(/^a on glue\/rte holds several runs of seed 1:/)]);
   });
 
   test("becomes a table with mean ± deviation, as text, HTML, Markdown and Arrow", () => {
@@ -114,6 +137,8 @@ describe("A summary of runs", () => {
     );
     expect(compareMethods(noisy, "a", "b")).toContain("cannot be told apart");
     expect(compareMethods(noisy, "a", "c")).toContain("nothing can be said");
+    const alone = summarise(label([result("a", 1, 1, 1, 90), result("b", 1, 1, 1, 10)]));
+    expect(compareMethods(alone, "a", "b")).toMatch(/no spread to hold it against[\s\S]*cannot be told apart/);
   });
 });
 
