@@ -236,6 +236,23 @@ describe.skipIf(!isInstalled)("programs whose products oneDNN computes", () => {
     }
   });
 
+  it("are computed though whole numbers, which say whether they are, are read beside them", async () => {
+    const integers = tf.tensor(
+      Int32Array.from({ length: 4 * 64 * 64 }, (_, i) => 1 + (i % 5)),
+      [4, 64, 64],
+      "int32",
+    );
+    const fn: Fn = (n, w) => {
+      const next = tf.add(n!, tf.scalar(1, "int32"));
+      return [tf.sum(n!), tf.sum(next), tf.matMul(tf.cast(next, "float32"), w!)];
+    };
+    const args = [integers, random([4, 64, 64], 5)];
+    const [, , got] = await compile(fn)(...args);
+    const [, , expected] = fn(...args);
+    const [a, b] = [got!.dataSync(), expected!.dataSync()];
+    expect(Math.max(...a.map((value, i) => Math.abs(value - b[i]!)))).toBeLessThan(1e-3);
+  });
+
   it("are the same in a process that takes them from the cache", async () => {
     const engine = JSON.stringify(join(import.meta.dirname, "../../../toolkit/tensor/index.ts"));
     const file = join(folder, "cached.ts");

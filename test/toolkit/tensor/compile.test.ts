@@ -306,6 +306,15 @@ describe.skipIf(!hasNative)("compile", () => {
     const f = compile((x: tf.Tensor) => [tf.log(x)]);
     expect((await f(tf.scalar(-1)))[0]!.dataSync()[0]).toBeNaN();
   });
+  it("takes a key that depends on an earlier draw of the same shape", async () => {
+    const draws = (key: tf.Tensor): tf.Tensor[] => {
+      const first = random.uniform(random.foldIn(key, 1), [3]);
+      const chosen = random.foldIn(key, tf.cast(tf.reshape(tf.argMax(first), []), "int32"));
+      return [first, random.uniform(random.foldIn(chosen, 5), [3])];
+    };
+    const got = await compile(draws)(random.key(7));
+    for (const [i, expected] of draws(random.key(7)).entries()) expect(got[i]!.dataSync()).toEqual(expected.dataSync());
+  });
   it("gives other randomness for another key without compiling again", async () => {
     const f = compile((key: tf.Tensor) => [random.uniform(key, [4])]);
     const [first] = await f(random.key(1));

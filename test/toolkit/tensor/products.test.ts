@@ -179,6 +179,21 @@ describe("a gather that is kept", () => {
       expect(compiled!.dataSync()).toEqual(bias(table)[0]!.dataSync());
     }
   });
+  it.skipIf(!hasNative)("has them too where two of them are added up", async () => {
+    const pick = (x: tf.Tensor, indices: tf.Tensor): tf.Tensor =>
+      tf.engine().runKernel("GatherV2", { x, indices }, { axis: 1, batchDims: 0, kept: true });
+    const sum = (x: tf.Tensor, y: tf.Tensor, i: tf.Tensor, j: tf.Tensor): tf.Tensor[] => [
+      tf.add(pick(x, i), pick(y, j)),
+    ];
+    const places = (step: number): tf.Tensor =>
+      tf.tensor1d(
+        Int32Array.from({ length: 256 }, (_, k) => (k * step) % 8),
+        "int32",
+      );
+    const args = [random([64, 8], 1), random([64, 8], 2), places(1), places(3)] as const;
+    const [got] = await compile(sum, { precision: "bf16" })(...args);
+    expect(got!.dataSync()).toEqual(sum(...args)[0]!.dataSync());
+  });
   it.skipIf(!hasNative)("has the gradient of a gather", async () => {
     const weights = random([1, 4, 12, 20], 3);
     const gradient = (t: tf.Tensor): tf.Tensor[] => [

@@ -97,6 +97,8 @@ export function isSplat(values: ArrayLike<number>): boolean {
 interface Group {
   readonly operands: Value[];
   readonly results: Value[];
+  /** What `write` reads besides the operands. */
+  readonly reads: readonly Value[];
   readonly write: (operands: readonly Value[]) => Value;
 }
 
@@ -228,6 +230,7 @@ export class Builder {
    * A call that is written together with all others of its group: `write` gets the operands of every call and gives
    * their results as rows, [calls, …]. A step draws a hundred random masks; written one by one they would be most of
    * the program.
+   * @param reads what `write` reads besides the operands, the same for all calls of the group
    */
   defer(
     group: string,
@@ -235,6 +238,7 @@ export class Builder {
     shape: readonly number[],
     element: Element,
     write: (operands: readonly Value[]) => Value,
+    reads: readonly Value[] = [],
   ): Value {
     // What depends on a result of the group cannot be an operand of it.
     let name = group;
@@ -243,7 +247,7 @@ export class Builder {
     const twin = known?.operands.findIndex((other) => other.name === operand.name) ?? -1;
     if (known && twin >= 0) return known.results[twin]!;
     const value: Value = { name: `${this.#prefix}${this.#next++}`, shape, element };
-    const members = known ?? { operands: [], results: [], write };
+    const members = known ?? { operands: [], results: [], reads, write };
     members.operands.push(operand);
     members.results.push(value);
     this.#groups.set(name, members);
@@ -259,8 +263,10 @@ export class Builder {
       seen.add(next.name);
       const member = this.#groupOf.get(next.name);
       if (member === group) return true;
-      if (member !== undefined) pending.push(...this.#groups.get(member)!.operands);
-      else pending.push(...(this.#operations.get(next.name.split("#")[0]!)?.operands ?? []));
+      if (member !== undefined) {
+        const { operands, reads } = this.#groups.get(member)!;
+        pending.push(...operands, ...reads);
+      } else pending.push(...(this.#operations.get(next.name.split("#")[0]!)?.operands ?? []));
     }
     return false;
   }
@@ -423,7 +429,9 @@ export class Builder {
       const isSummed = this.#reduced.has(name) && !text.startsWith("stablehlo.bitcast_convert ");
       const isWritten = this.#products.has(name) || this.#narrowed.has(name) || isSummed;
       if (isWritten) {
-        if (!operands.includes(value) && writes.includes(typeText(value))) kept.push(value);
+        // Not whole numbers: the last operand, where it is one, says that the product is left out.
+        const isKept = value.element !== "i32" && !operands.includes(value) && writes.includes(typeText(value));
+        if (isKept) kept.push(value);
         // What an earlier product read may be there for long, but not what it was made from.
         const reader = this.#reader.get(name) ?? product;
         this.#reader.set(name, reader);
@@ -483,7 +491,8 @@ export class Builder {
         group.map(({ right }) => right),
         contract[1][0]!,
       ),
-      { batch, contract: [[place], contract[1]] },
+      // What bf16 did not round then, it does not round now.
+      { batch, contract: [[place], contract[1]], exact: left.element === "f32" },
     );
   }
 
@@ -920,7 +929,7 @@ export class Builder {
         number[],
         number[],
       ];
-      const merged = this.dot(merge(a), merge(b), { batch: [[0], [0]], contract: [left, right] });
+      const merged = this.dot(merge(a), merge(b), { ...options, batch: [[0], [0]], contract: [left, right] });
       return this.reshape(merged, [...a.shape.slice(0, rank), ...merged.shape.slice(1)]);
     }
     if (isMerged && isSmall && batchA.length === 1) return this.#tinyDot(a, b, [contractA[0]!, contractB[0]!]);

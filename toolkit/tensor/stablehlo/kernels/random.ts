@@ -78,8 +78,8 @@ export const random: Readonly<Record<string, Lowering>> = {
     const [x0, x1] = threefry(b, wordsOf(b, table(b, [key!])), domains.split, b.iota([count], 0, "ui32"));
     return b.bitcast(b.concatenate([b.reshape(x0, [count, 1]), b.reshape(x1, [count, 1])], 1), "i32");
   },
-  [randomKernels.foldIn]: (b, { key, data }) =>
-    b.defer(`foldIn ${key!.name}`, b.reshape(data!, []), [2], "i32", (integers) => {
+  [randomKernels.foldIn]: (b, { key, data }) => {
+    const write = (integers: readonly Value[]): Value => {
       const fold = (inner: Builder, parent: Value, counter: Value): Value => {
         const [x0, x1] = threefry(inner, wordsOf(inner, parent), domains.foldIn, inner.bitcast(counter, "ui32"));
         return inner.bitcast(inner.concatenate([inner.reshape(x0, [1]), inner.reshape(x1, [1])], 0), "i32");
@@ -90,5 +90,7 @@ export const random: Readonly<Record<string, Lowering>> = {
       return b.rowsByLoop(integers.length, [2], "i32", [parent, counters], (inner, index, [own, all]) =>
         fold(inner, own!, inner.dynamicRow(all!, index)),
       );
-    }),
+    };
+    return b.defer(`foldIn ${key!.name}`, b.reshape(data!, []), [2], "i32", write, [key!]);
+  },
 };
