@@ -22,7 +22,11 @@ let plots = 0;
 /** One line about an event, or an empty string where it is not worth one. */
 export function eventLine(event: TrainEvent): string {
   if (event.type === "start") {
-    return `${event.run}: ${event.totalSteps} steps, ${event.trainableParameters.toLocaleString("en")} trainable parameters, about ${Math.ceil(event.estimate.seconds)} s and ${Math.ceil(event.estimate.memoryMiB)} MiB`;
+    const steps =
+      event.fromStep === 0
+        ? `${event.totalSteps} steps`
+        : `going on after step ${event.fromStep} of ${event.totalSteps}, its last checkpoint`;
+    return `${event.run}: ${steps}, ${event.trainableParameters.toLocaleString("en")} trainable parameters, about ${Math.ceil(event.estimate.seconds)} s and ${Math.ceil(event.estimate.memoryMiB)} MiB`;
   }
   if (event.type === "step") {
     return `${event.stage} ${event.step}/${event.totalSteps} · loss ${event.loss.toFixed(4)} · ${event.stepMs.toFixed(0)} ms`;

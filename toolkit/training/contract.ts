@@ -6,6 +6,8 @@ export type TrainEvent =
       readonly type: "start";
       readonly run: string;
       readonly totalSteps: number;
+      /** Steps that a checkpoint holds already; 0 for a run that begins. */
+      readonly fromStep: number;
       readonly trainableParameters: number;
       readonly estimate: { readonly memoryMiB: number; readonly seconds: number };
     }

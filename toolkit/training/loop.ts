@@ -226,11 +226,13 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
 
   const promptLength = Number(options.numVirtualTokens ?? 0);
   const lengths = mixture.lengths.flat();
+  const checkpoint = listCheckpoints(config.run).at(-1);
+  const fromStep = checkpoint?.position.step ?? 0;
   const work = {
     batchSize: config.batchSize,
     encoderLength: promptLength + Math.round(lengths.reduce((sum, length) => sum + length, 0) / lengths.length),
     decoderLength: Math.max(...tasks.map((task) => longestLabel(task))),
-    steps: config.steps * config.accumulate,
+    steps: (config.steps - fromStep) * config.accumulate,
     trainableValues: Object.values(trainable).reduce((sum, tensor) => sum + tensor.size, 0),
     teacherPasses: config.stage === "source" && config.distillation.weight > 0 ? 1 : 0,
   };
@@ -238,6 +240,7 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
     type: "start",
     run: config.run,
     totalSteps: config.steps,
+    fromStep,
     trainableParameters: method.countParameters(options, model.backbone, config.tasks.length),
     estimate: estimate(model, work, engine.name),
   };
@@ -265,7 +268,6 @@ export async function* train(input: RunConfigInput, runtime: TrainOptions = {}):
 
   let state: TrainState = { parameters: trainable, optimizer: tf.tidy(() => keepTree(optimizer.init(trainable))) };
   let position: Position = { step: 0, best: null, waited: 0, finished: false, seconds: 0 };
-  const checkpoint = listCheckpoints(config.run).at(-1);
   if (checkpoint !== undefined) {
     const restored = loadCheckpoint(checkpoint.folder, state);
     disposeTree(state as never);

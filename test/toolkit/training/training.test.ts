@@ -131,7 +131,9 @@ describe("A training run", () => {
       await collect(base(name), (event) => event.type === "step" && event.step === stopAt);
       expect(existsSync(join(root, name, "metrics.json"))).toBe(false);
       const events = await collect(base(name));
+      const [start] = events;
       const first = events.find((event) => event.type === "step");
+      expect(start).toMatchObject({ type: "start", fromStep: first!.type === "step" ? first!.step - 1 : -1 });
       expect(first).toMatchObject({ step: Math.floor(stopAt === 3 ? 2 : stopAt / 2) * (stopAt === 3 ? 1 : 2) + 1 });
       expect(stateOf(name).equals(stateOf("straight")), `stopped at step ${stopAt}`).toBe(true);
       const steps = logRows(readRunLog(join(root, name, "log.arrow"))).filter((row) => row.name === "loss");
