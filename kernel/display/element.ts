@@ -3,6 +3,7 @@
 // is handed to react-dom/server, where the notebook's folder has it. Nothing here reacts to anything later.
 import type { Bundle, Formatter } from "./bundle.ts";
 import { escapeHtml } from "./escape.ts";
+import { guarded } from "./guarded.ts";
 
 interface ElementLike {
   readonly type: unknown;
@@ -42,7 +43,9 @@ async function renderElement(element: ElementLike): Promise<string> {
   } catch (error) {
     const server = importReactServer();
     if (server === null) throw error;
-    const { renderToStaticMarkup } = (await import(server)) as { renderToStaticMarkup(node: unknown): string };
+    const { renderToStaticMarkup } = await guarded(
+      import(server) as Promise<{ renderToStaticMarkup(node: unknown): string }>,
+    );
     return renderToStaticMarkup(element);
   }
 }

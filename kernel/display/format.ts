@@ -2,6 +2,7 @@
 // of value is one file, one row here and one row in the test.
 import type { Bundle, Formatter, MimeBundle } from "./bundle.ts";
 import { elementFormatter } from "./element.ts";
+import { guarded } from "./guarded.ts";
 import { blobFormatter, canvasFormatter, domFormatter, imageBytesFormatter } from "./image.ts";
 import { plainText } from "./plain.ts";
 import { symbolFormatter } from "./symbol.ts";
@@ -37,7 +38,8 @@ export function formatValue(value: unknown): Bundle | Promise<Bundle> {
   for (const [index, formatter] of formatters.entries()) {
     if (!matchesSafely(formatter, value)) continue;
     const bundle = formatWith(formatter, value);
-    if (bundle instanceof Promise) return formatLater(bundle, index, value);
+    // Whatever a formatter has waited for: its caller goes on as it was.
+    if (bundle instanceof Promise) return guarded(formatLater(bundle, index, value));
     if (bundle !== null) return bundle;
   }
   return plainBundle(value);

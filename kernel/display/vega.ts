@@ -2,6 +2,7 @@
 // the kernel's side, so that the plot is also seen where nothing runs JavaScript. There is no text/html: Lab would
 // prefer it to the plot. Recognition is here, drawing (and all that is heavy) in vega-draw.ts, loaded at first use.
 import { type Bundle, type Formatter, normaliseData } from "./bundle.ts";
+import { guarded } from "./guarded.ts";
 
 export type VegaDialect = "vega" | "vega-lite";
 
@@ -68,7 +69,7 @@ export async function vegaBundle(spec: Readonly<Record<string, unknown>>): Promi
   const data = normaliseData({ [kind.mime]: spec });
   const title = plotTitle(spec, kind.dialect);
   try {
-    const { drawVega } = await import("./vega-draw.ts");
+    const { drawVega } = await guarded(import("./vega-draw.ts"));
     // Drawn from a copy of what the front end gets: vega marks the rows it is given.
     const drawing = await drawVega(
       structuredClone(data[kind.mime]) as Record<string, unknown>,

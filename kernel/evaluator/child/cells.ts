@@ -20,6 +20,8 @@ export interface CellState {
   readonly awaits: Set<(error: Error) => void>;
   /** Work that the cell's end waits for though its code does not: a plot that is still being drawn. */
   readonly pending: Set<Promise<unknown>>;
+  /** How many interrupts have reached it. */
+  interrupts: number;
   ended: boolean;
   /** Set when an interrupt gave up on it: its awaits never resume. */
   abandoned: boolean;
@@ -83,6 +85,7 @@ export class InterruptedError extends Error {
 
 /** Ends the code of a cell on an interrupt: throws in its awaits, so that `finally` and `catch` run. */
 export function interruptCell(state: CellState): void {
+  state.interrupts++;
   const awaits = [...state.awaits];
   state.awaits.clear();
   if (awaits.length === 0) {
@@ -107,6 +110,24 @@ export function enterCell(state: CellState | undefined, f: () => void, drain = t
       endCell(state, { type: "interrupted" });
     }
   }
+}
+
+/**
+ * Waits for work of the kernel's own in the middle of a cell's (an import at first use, say): what follows an await of it runs
+ * guarded, as what follows an await in the cell's code does. The event loop would run it outside any guard, and with it all
+ * that the caller does after. Where an interrupt has come to the cell meanwhile, it throws, since nothing else would stop the caller.
+ */
+export function waitGuarded<T>(work: Promise<T>): Promise<T> {
+  const state = contextCell();
+  const before = state?.interrupts;
+  return new Promise<T>((resolve, reject) => {
+    const settle = (way: () => void): void =>
+      enterCell(state, () => (state?.interrupts === before ? way() : reject(new InterruptedError())));
+    work.then(
+      (value) => settle(() => resolve(value)),
+      (error) => settle(() => reject(error)),
+    );
+  });
 }
 
 /** Told when an interrupt stopped code of a cell that had ended already (a timer's callback, a comm handler). */

@@ -55,6 +55,7 @@ function newCell(
     payload: [],
     awaits: new Set(),
     pending: new Set(),
+    interrupts: 0,
     ended: false,
     abandoned: false,
     onEnd: (outcome) => onEnd(state, outcome),

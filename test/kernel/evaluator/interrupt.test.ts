@@ -1,6 +1,6 @@
 // Stopping what runs: within 100 ms, with state kept; and what happens to work that cannot be stopped.
 
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, describe, expect, test } from "vitest";
 import { type Harness, type Ran, start } from "./harness.ts";
@@ -98,6 +98,82 @@ test("an interrupt stops the code of a module that a cell imports; the next impo
   expect((await running).result).toMatchObject({ ename: "InterruptedError" });
   const again = await kernel.run("globalThis.calm = true; (await import('./endless.ts')).value");
   expect(again.value, again.traceback).toBe("1");
+});
+
+describe("an interrupt stops what follows a wait of the kernel's own, at its first use:", () => {
+  const turn = "const end = performance.now() + 20; while (performance.now() < end);";
+  const vega = (data: string): string =>
+    `({ $schema: "https://vega.github.io/schema/vega-lite/v6.json", data: ${data}, mark: "point" })`;
+  const shown: Record<string, string> = {
+    "a plot": vega("{ values: [{ a: 1 }] }"),
+    "a plot whose data is a file": vega('{ url: "rows.json" }'),
+    "an element that React's renderer must draw":
+      '({ $$typeof: Symbol.for("react.element"), type: () => { throw new Error("hooks") }, props: {} })',
+    "an image in a file": 'Bun.file("dot.svg")',
+  };
+  for (const [kind, value] of Object.entries(shown)) {
+    test(`${kind} that a module shows in a loop`, async () => {
+      await using own = start();
+      mkdirSync(join(own.cwd, "node_modules/react-dom"), { recursive: true });
+      writeFileSync(
+        join(own.cwd, "node_modules/react-dom/package.json"),
+        '{ "name": "react-dom", "version": "0.0.0", "type": "module", "exports": { "./server": "./server.js" } }',
+      );
+      writeFileSync(
+        join(own.cwd, "node_modules/react-dom/server.js"),
+        "await Bun.sleep(1); export const renderToStaticMarkup = () => '<i></i>';",
+      );
+      writeFileSync(join(own.cwd, "dot.svg"), "<svg xmlns='http://www.w3.org/2000/svg'></svg>");
+      writeFileSync(join(own.cwd, "rows.json"), '[{ "a": 1 }]');
+      writeFileSync(
+        join(own.cwd, "loop.ts"),
+        `export async function loop(show: (value: unknown, options: object) => Promise<void>, value: unknown) {
+  for (let i = 0; i < 400; i++) {
+    if (i === 1) { await show(value, { displayId: "x" }); process.stdout.write("shown"); }
+    ${turn}
+    await 0;
+  }
+}`,
+      );
+      await own.run("import { display } from 'bunsen/kernel'; import { loop } from './loop.ts'; const kept = 42");
+      const running = own.run(`await loop(display, ${value})`);
+      await own.until((output) => output.type === "stream" && output.text.includes("shown"));
+      const begin = performance.now();
+      await own.evaluator.interrupt();
+      expect((await running).result).toMatchObject({ status: "error", ename: "InterruptedError" });
+      expect(performance.now() - begin).toBeLessThan(SOON_MS);
+      expect((await own.run("kept")).value).toBe("42");
+      expect(own.log).toEqual([]);
+    });
+  }
+
+  test("the display room, for a value that shows itself", async () => {
+    await using own = start();
+    const code = "({ get [Symbol.for('Jupyter.display')]() { GO; while (true); } })";
+    const ran = await stop(code, own);
+    expect(ran.result).toMatchObject({ status: "error", ename: "InterruptedError" });
+    expect(ran.took).toBeLessThan(SOON_MS);
+  });
+
+  test("an interrupt that comes during the wait ends what waits, and it does not go on later", async () => {
+    await using own = start();
+    writeFileSync(
+      join(own.cwd, "after.ts"),
+      `export async function after(show: (value: unknown) => Promise<void>, value: unknown) {
+  setTimeout(() => process.stdout.write("waiting"), 5);
+  await show(value);
+  (globalThis as any).wentOn = true;
+}`,
+    );
+    await own.run("var wentOn = false; import { display } from 'bunsen/kernel'; import { after } from './after.ts'");
+    const late = "{ [Symbol.for('Jupyter.display')]: () => Bun.sleep(300).then(() => ({ 'text/plain': 'late' })) }";
+    const running = own.run(`await after(display, ${late})`);
+    await own.until((output) => output.type === "stream" && output.text.includes("waiting"));
+    await own.evaluator.interrupt();
+    expect((await running).result).toMatchObject({ status: "error", ename: "InterruptedError" });
+    expect((await own.run("await Bun.sleep(500); wentOn")).value).toBe("false");
+    expect((await own.run("display(1)")).outputs.map(({ type }) => type)).toContain("display_data");
+  });
 });
 
 test("a module that awaits at its top is imported once, whole", async () => {
