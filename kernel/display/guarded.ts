@@ -11,6 +11,18 @@ export function waitWith(guardedWait: Wait): void {
   wait = guardedWait;
 }
 
+let stops = 0;
+
+/** To be called when an interrupt has stopped code midway: promises that this code was to settle may never settle. */
+export function noteStop(): void {
+  stops++;
+}
+
+/** How often that has been; what has begun before the last may be lost. */
+export function stopCount(): number {
+  return stops;
+}
+
 /** The promise's value; what follows `await guarded(work)` can be interrupted as what came before it. */
 export function guarded<T>(work: Promise<T>): Promise<T> {
   return wait(work);

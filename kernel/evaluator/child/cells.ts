@@ -2,6 +2,7 @@
 // callbacks), and how a cell ends exactly once. Not here: transforming, formatting, or sending.
 
 import { AsyncLocalStorage } from "node:async_hooks";
+import { noteStop } from "../../display/guarded.ts";
 import type { CellRequest, Payload } from "../port.ts";
 import { guard, Interruption, isGuarded, outside } from "./guard.ts";
 
@@ -105,6 +106,7 @@ export function enterCell(state: CellState | undefined, f: () => void, drain = t
     guard(f, drain);
   } catch (error) {
     if (!(error instanceof Interruption)) throw error;
+    noteStop();
     if (state === undefined || state.ended) onStrayStop(state);
     else {
       endCell(state, { type: "interrupted" });

@@ -176,6 +176,22 @@ describe("an interrupt stops what follows a wait of the kernel's own, at its fir
   });
 });
 
+test("a display that was interrupted while it was drawn can be shown again under its id", async () => {
+  await kernel.run(`import { display } from "bunsen/kernel"; const slow = (ms) => ({
+  [Symbol.for("Jupyter.display")]: async () => {
+    await 0; process.stdout.write("drawing");
+    const end = performance.now() + ms; while (performance.now() < end);
+    return { "text/plain": "drawn" };
+  },
+})`);
+  const running = kernel.run("await display(slow(60_000), { displayId: 'slow' })");
+  await kernel.until((output) => output.type === "stream" && output.text.includes("drawing"));
+  await kernel.evaluator.interrupt();
+  expect((await running).result).toMatchObject({ ename: "InterruptedError" });
+  const again = await Promise.race([kernel.run("await display(slow(1), { displayId: 'slow' })"), Bun.sleep(10_000)]);
+  expect(again?.outputs.map(({ type }) => type)).toContain("display_data");
+});
+
 test("a module that awaits at its top is imported once, whole", async () => {
   writeFileSync(
     join(kernel.cwd, "awaits.ts"),
