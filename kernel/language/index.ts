@@ -116,13 +116,13 @@ export function createLanguage(options: LanguageOptions): Language {
       }),
     diagnostics: (code, wait = false) => {
       if (!wait && (readyPid === null || parts?.server.pid !== readyPid)) return [];
-      const { server, cells } = use();
+      const { server, cells, workspace } = use();
       const key = `${cells.version}\n${code}`;
       const cached = known.get(key);
       if (cached !== undefined) return cached;
       if (!cells.canRun(code)) return [];
       return ask<readonly TypeProblem[]>([], async () => {
-        const problems = await readDiagnostics(server, cells.edit(code).path, code);
+        const problems = await readDiagnostics(server, cells.edit(code).path, code, workspace.noImplicitAny);
         if (known.size >= cachedDiagnostics) known.delete(known.keys().next().value as string);
         known.set(key, problems);
         return problems;

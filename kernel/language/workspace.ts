@@ -23,6 +23,8 @@ export interface Workspace {
   /** Where cells lie: `root` + the notebook's folder. */
   readonly cellFolder: string;
   readonly cwd: string;
+  /** Whether the user's own tsconfig asks for types where TypeScript finds none itself (diagnostics.ts). */
+  readonly noImplicitAny: boolean;
   /** `cellFolder/name` for a cell's document. */
   path(name: string): string;
   /** The real path behind one that a message of the server names. */
@@ -46,11 +48,16 @@ export function createWorkspace(cwd: string): Workspace {
   const cellFolder = join(root, notebookFolder);
   mkdirSync(cellFolder, { recursive: true });
   linkPackages(root, notebookFolder);
-  writeFileSync(join(root, "tsconfig.json"), JSON.stringify(makeConfig(root, cellFolder, notebookFolder), null, 2));
+  const own = findTsconfig(notebookFolder);
+  writeFileSync(
+    join(root, "tsconfig.json"),
+    JSON.stringify(makeConfig(root, cellFolder, notebookFolder, own), null, 2),
+  );
   return {
     root,
     cellFolder,
     cwd: notebookFolder,
+    noImplicitAny: own !== undefined && readTsconfig(own).noImplicitAny,
     path: (name) => join(cellFolder, name),
     realPath: (path) => (path.startsWith(`${root}/`) ? path.slice(root.length) : path),
     remove: () => rmSync(root, { recursive: true, force: true }),
@@ -105,16 +112,14 @@ function linkExists(path: string): boolean {
  * Our defaults, then the user's own tsconfig (the nearest above the notebook), which wins, then what cells cannot do
  * without.
  */
-function makeConfig(root: string, cellFolder: string, cwd: string): object {
+function makeConfig(root: string, cellFolder: string, cwd: string, own: string | undefined): object {
   const folders = foldersUpwards(cwd);
-  const own = findTsconfig(cwd);
   const defaults = {
     compilerOptions: {
       target: "esnext",
       lib: ["esnext"],
+      // With noImplicitAny, which is hidden in what is shown (diagnostics.ts): without it an empty array or a null takes no other type.
       strict: true,
-      // A notebook is for trying things out: types are asked for where TypeScript can find none itself, not before.
-      noImplicitAny: false,
       useUnknownInCatchVariables: false,
       jsx: "react-jsx",
       jsxImportSource: "bunsen/kernel",

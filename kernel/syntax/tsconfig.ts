@@ -9,6 +9,7 @@ export interface Tsconfig {
   readonly paths: Readonly<Record<string, readonly string[]>>;
   readonly experimentalDecorators: boolean;
   readonly emitDecoratorMetadata: boolean;
+  readonly noImplicitAny: boolean;
 }
 
 /** A folder and all above it, nearest first. */
@@ -35,6 +36,7 @@ export function readTsconfig(path: string): Tsconfig {
     ),
     experimentalDecorators: options.experimentalDecorators === true,
     emitDecoratorMetadata: options.emitDecoratorMetadata === true,
+    noImplicitAny: options.noImplicitAny === true,
   };
 }
 
@@ -45,6 +47,7 @@ interface Options {
   baseUrl?: string;
   experimentalDecorators?: unknown;
   emitDecoratorMetadata?: unknown;
+  noImplicitAny?: unknown;
 }
 
 /** A config's options over those of what it extends, of which a later one is over an earlier one. */

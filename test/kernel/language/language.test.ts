@@ -201,6 +201,39 @@ describe("type errors", () => {
     expect(await problems("amount.toUpperCase()")).toContain("Property 'toUpperCase' does not exist on type 'number'");
   });
 
+  test("are none for a variable that takes its type from what it is given, in its cell and in later ones", async () => {
+    const filled = "const results = []; for (const i of [1, 2]) results.push({ i });";
+    const set = "let best = null; best = 5;";
+    expect(await problems(`${filled} results.map(({ i }) => i + 1); results`)).toBe("");
+    expect(await problems(`${filled} results[0].j`)).toContain("TS2339: Property 'j' does not exist on type");
+    expect(await problems(`${set} best + 1`)).toBe("");
+    expect(await problems(`${set} best.toUpperCase()`)).toContain("TS2339");
+    language.cellEvaluated(`${filled} ${set} let later; let rows = [];`);
+    expect(await problems("results; results.push({ i: 3 }); results.map((r) => r.i + 1); results[0].i")).toBe("");
+    expect(await problems("best + 1; best = 'x'; best.length; best = null;")).toBe("");
+    expect(
+      await problems("later.size; later = [1]; later.map((n) => n + 1); rows.push(1); rows = [2]; rows[0] + 1"),
+    ).toBe("");
+  });
+
+  test("are none where no type was given and TypeScript finds none itself", async () => {
+    for (const code of [
+      "function f(x) { return x }",
+      "const g = ({ a, b }, ...rest) => a + b + rest.length;",
+      "class Point { x; constructor(x) { this.x = x } }",
+      "const counts = {}; for (const word of ['a']) counts[word] = (counts[word] ?? 0) + 1;",
+      "globalThis.shared = 1; globalThis.shared + 1",
+      "function factorial(n) { return n <= 1 ? 1 : n * factorial(n - 1) }",
+      "function* talk() { const heard = yield 1; return heard }",
+      "const all = []; const add = (x) => all.push(x); add(1); all[0].y",
+      "let model; function load() { model = { size: 1 } } load(); model.size",
+      "let settle; new Promise((resolve) => { settle = resolve }); settle(1)",
+    ])
+      expect(await problems(code), code).toBe("");
+    expect(await problems("let n: number | undefined; function set() { n = 1 } set(); n.toFixed()")).toContain("TS");
+    expect(await problems("for (const n of [1, undefined]) n.toFixed()")).toContain("TS18048");
+  });
+
   test("are known at once when the same code runs again", async () => {
     const code = "const again: number = 'x';";
     await language.diagnostics(code);
@@ -287,6 +320,20 @@ describe("a notebook's folder", () => {
       expect(await problems("const n: number = null; const w: string = 1;", other)).toBe(
         "1:31 - type error TS2322: Type 'number' is not assignable to type 'string'.",
       );
+    } finally {
+      await other[Symbol.asyncDispose]();
+      rmSync(own, { recursive: true, force: true });
+    }
+  });
+
+  test("with a tsconfig that asks for types is told where they lack", async () => {
+    const own = makeFolder({
+      "tsconfig.json": '{ "extends": "./base.json" }',
+      "base.json": '{ "compilerOptions": { "noImplicitAny": true } }',
+    });
+    const other = createLanguage({ cwd: own });
+    try {
+      expect(describeProblems(await other.diagnostics("function f(x) { return x }", true))).toContain("TS7006");
     } finally {
       await other[Symbol.asyncDispose]();
       rmSync(own, { recursive: true, force: true });
