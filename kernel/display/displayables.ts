@@ -5,6 +5,7 @@ import { fileURLToPath } from "node:url";
 import { asBytes, type Bundle, type MimeBundle } from "./bundle.ts";
 import { escapeHtml } from "./escape.ts";
 import { imageBundle, imageMime } from "./image.ts";
+import { plainText } from "./plain.ts";
 import { displaySymbol } from "./symbol.ts";
 
 /** A value with a rich representation: the last value of a cell, or the argument of `display`. */
@@ -143,7 +144,7 @@ export interface JsonOptions {
 export function json(value: unknown, options: JsonOptions = {}): Displayable {
   return {
     [displaySymbol]: () => ({
-      data: { "application/json": value },
+      data: { "application/json": value, "text/plain": plainText(value) },
       metadata: { "application/json": { expanded: options.expanded ?? false, root: options.root ?? "root" } },
     }),
   };

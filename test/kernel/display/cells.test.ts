@@ -134,6 +134,7 @@ describe("markup", () => {
     expect((await bundle(kernel.latex`\frac{1}{2}`))["text/latex"]).toBe("$$\\frac{1}{2}$$");
     expect((await bundle(kernel.latex("so $x$ is")))["text/latex"]).toBe("so $x$ is");
     expect((await bundle(kernel.json({ a: [1n] })))["application/json"]).toEqual({ a: [1] });
+    expect((await bundle(kernel.json({ a: [1] })))["text/plain"]).toBe("{ a: [ 1 ] }");
   });
 
   test("image reads bytes, paths and URLs, and says what is wrong with others", async () => {
