@@ -39,10 +39,7 @@ export async function drawVega(
 ): Promise<Drawing> {
   const problems: string[] = [];
   const logger = quietLogger(problems);
-  const vegaSpec =
-    dialect === "vega-lite"
-      ? compile(spec as unknown as TopLevelSpec, { logger: logger as never }).spec
-      : (spec as unknown as vega.Spec);
+  const vegaSpec = dialect === "vega-lite" ? compileLite(spec, logger) : (spec as unknown as vega.Spec);
   const loader = vega.loader({ baseURL: pathToFileURL(`${process.cwd()}/`).href });
   const view = new vega.View(vega.parse(vegaSpec), { renderer: "none", loader, logger: logger as never });
   try {
@@ -53,6 +50,36 @@ export async function drawVega(
   } finally {
     view.finalize();
   }
+}
+
+/** vega-lite's own marks, and those it makes of several. */
+const marks: readonly string[] =
+  "arc area bar boxplot circle errorband errorbar geoshape image line point rect rule square text tick trail".split(
+    " ",
+  );
+
+/** vega-lite trips over a mark that it does not know in a place that says nothing of marks. */
+function compileLite(spec: Readonly<Record<string, unknown>>, logger: object): vega.Spec {
+  try {
+    return compile(spec as unknown as TopLevelSpec, { logger: logger as never }).spec;
+  } catch (error) {
+    const mark = unknownMark(spec);
+    if (mark === null) throw error;
+    throw new TypeError(`the mark is ${mark}; expected one of ${marks.join(", ")}`, { cause: error });
+  }
+}
+
+/** The first mark of a specification or of its parts that is none, as text. */
+function unknownMark(spec: unknown): string | null {
+  if (typeof spec !== "object" || spec === null) return null;
+  const { mark, layer, concat, hconcat, vconcat, spec: inner } = spec as Readonly<Record<string, unknown>>;
+  const type = (mark as { type?: unknown } | null | undefined)?.type ?? mark;
+  if (mark !== undefined && !marks.includes(type as string)) return JSON.stringify(type);
+  for (const part of [layer, concat, hconcat, vconcat, inner].flat()) {
+    const found = unknownMark(part);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 /** Data may come from a server that does not answer; the front end gets the specification all the same. */

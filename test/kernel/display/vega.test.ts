@@ -71,6 +71,11 @@ describe("a Vega-Lite specification", () => {
     expect(missing.data["text/plain"]).toMatch(/not drawn by the kernel: .*no-such-file\.csv/);
     const wrong = await formatValue({ ...bars, mark: "no-such-mark" });
     expect(wrong.data["text/plain"]).toMatch(/not drawn by the kernel/);
+    const message = /not drawn by the kernel: the mark is "barr"; expected one of arc, area, bar, /;
+    for (const spec of [{ mark: "barr" }, { mark: { type: "barr" } }, { layer: [{ mark: "bar" }, { mark: "barr" }] }]) {
+      const { mark: _mark, ...rest } = bars;
+      expect((await formatValue({ ...rest, ...spec })).data["text/plain"]).toMatch(message);
+    }
   });
 
   test("given by the display symbol or under Altair's name is completed", async () => {
