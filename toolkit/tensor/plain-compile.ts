@@ -3,7 +3,7 @@
 import * as tf from "@tensorflow/tfjs-core";
 import type { Compiled, CompileOptions, CompileStats, TensorTree } from "./contract.ts";
 import { CompileError } from "./errors.ts";
-import { disposeTree, treeLeaves, treeMap, treeSignature } from "./trees.ts";
+import { disposeTree, treeMap, treeSignature } from "./trees.ts";
 
 export function plainCompile<Args extends readonly TensorTree[], Out extends TensorTree>(
   fn: (...args: Args) => Out,
@@ -17,11 +17,15 @@ export function plainCompile<Args extends readonly TensorTree[], Out extends Ten
     calls += 1;
     signatures.add(args.map(treeSignature).join("|"));
     const out = tf.tidy(() => {
-      const inputs = new Set(treeLeaves(args));
-      // A result that is an argument must outlive that argument's donation.
-      return treeMap(fn(...args), (leaf) =>
-        inputs.has(leaf) ? tf.clone(leaf) : leaf,
-      ) as unknown as tf.TensorContainer;
+      // A result is the caller's to dispose. One that was there before (an argument, which may be donated, or a tensor
+      // that `fn` closes over) and one that is returned twice are cloned, as a compiled function gives them.
+      const first = nextTensorId();
+      const given = new Set<tf.Tensor>();
+      return treeMap(fn(...args), (leaf) => {
+        const own = leaf.id >= first && !given.has(leaf);
+        given.add(leaf);
+        return own ? leaf : tf.clone(leaf);
+      }) as unknown as tf.TensorContainer;
     }) as unknown as Out;
     for (const index of options.donate ?? []) disposeTree(args[index]!);
     return out;
@@ -38,3 +42,6 @@ export function plainCompile<Args extends readonly TensorTree[], Out extends Ten
     },
   }) as Compiled<Args, Out>;
 }
+
+/** Tensors are numbered as they are made. */
+const nextTensorId = (): number => (tf.engine() as unknown as { nextTensorId(): number }).nextTensorId();

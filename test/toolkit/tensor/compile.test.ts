@@ -2,6 +2,7 @@
 // tracing backend. Tracing needs no native library; calls run where libtensorflow is installed.
 import { beforeAll, describe, expect, it } from "vitest";
 import { CompileError, compile, disposeTree, random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
+import { plainCompile } from "#toolkit/tensor/plain-compile.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { foldKey, randomBernoulli, randomUniform } from "#toolkit/tensor/threefry.ts";
 import { trace, tracingBackend } from "#toolkit/tensor/tracer.ts";
@@ -193,6 +194,31 @@ describe("tracing", () => {
     });
     expect(program.text).toMatch(/dot_general .*\(tensor<2x2xbf16>, tensor<2x2xbf16>\) -> tensor<2x2xf32>/);
     expect(program.text).toMatch(/exponential .*tensor<2x2xf32>/);
+  });
+});
+
+describe("a function that is run op by op", () => {
+  it("gives results that the caller may dispose, also of what it closes over", async () => {
+    const captured = tf.tensor1d([1, 2, 3]);
+    const before = tf.memory().numTensors;
+    const f = plainCompile((x: tf.Tensor) => ({ sum: tf.add(x, captured), captured, x }), {});
+    const x = tf.ones([3]);
+    for (let call = 0; call < 2; call++) {
+      const out = await f(x);
+      expect([...out.captured.dataSync(), ...out.x.dataSync()]).toEqual([1, 2, 3, 1, 1, 1]);
+      disposeTree(out);
+    }
+    expect([x.isDisposed, captured.isDisposed]).toEqual([false, false]);
+    expect(tf.memory().numTensors).toBe(before + 1);
+  });
+  it("gives two tensors for a result that it returns twice", async () => {
+    const f = plainCompile((x: tf.Tensor) => {
+      const y = tf.add(x, 1);
+      return { a: y, b: [y] };
+    }, {});
+    const { a, b } = await f(tf.ones([2]));
+    a.dispose();
+    expect([...b[0]!.dataSync()]).toEqual([2, 2]);
   });
 });
 
