@@ -16,6 +16,7 @@ export interface Executable {
   prepare(inputs: readonly tf.Tensor[]): Promise<void>;
   /** Milliseconds that compiling took; null as long as it has not been compiled. */
   readonly compileMs: number | null;
+  /** Calls that are under way end as if it had not been called. */
   dispose(): void;
 }
 
@@ -65,6 +66,10 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
   let traceMs = 0;
   let disposed = false;
 
+  const throwIfDisposed = (): void => {
+    if (disposed) throw new CompileError(`${name} was disposed`);
+  };
+
   const build = async (args: Args, beside: boolean, wideProducts: boolean): Promise<Entry<Out>> => {
     const start = performance.now();
     const traced = trace(fn, args, {
@@ -78,33 +83,39 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       cut: device.cut,
     });
     const constants = new Map<Source, tf.Tensor>();
-    for (const source of traced.sources) {
-      if (source.kind === "constant")
-        constants.set(source, tf.keep(tf.tensor(source.values, [...source.shape], source.dtype)));
+    let executable: Executable | undefined;
+    try {
+      for (const source of traced.sources) {
+        if (source.kind === "constant")
+          constants.set(source, tf.keep(tf.tensor(source.values, [...source.shape], source.dtype)));
+      }
+      traceMs += performance.now() - start;
+      const donatedLeaves = donatedLeafIndices(args, options.donate ?? []);
+      const donated = traced.sources.flatMap((source, index) =>
+        source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
+      );
+      executable = await device.prepare(traced.program, name, donated, beside);
+      // Disposed meanwhile: nobody would free what is not yet among the ready ones.
+      throwIfDisposed();
+    } catch (error) {
+      executable?.dispose();
+      for (const tensor of constants.values()) tensor.dispose();
+      throw error;
     }
-    traceMs += performance.now() - start;
-    const donatedLeaves = donatedLeafIndices(args, options.donate ?? []);
-    const donated = traced.sources.flatMap((source, index) =>
-      source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
-    );
-    const executable = await device.prepare(traced.program, name, donated, beside);
     const entry: Entry<Out> = { traced, executable, constants };
     ready.push(entry);
     return entry;
   };
 
-  /** The program for these arguments, traced now if they are the first of their kind, and its inputs. */
-  const programFor = async (
+  /** Gives `use` the program for these arguments, traced now if they are the first of their kind, and its inputs. */
+  const withProgram = async <T>(
     args: Args,
     beside: boolean,
-  ): Promise<{ entry: Entry<Out>; leaves: tf.Tensor[]; inputs: tf.Tensor[] }> => {
-    if (disposed) throw new CompileError(`${name} was disposed`);
+    use: (entry: Entry<Out>, inputs: tf.Tensor[], leaves: readonly tf.Tensor[]) => Promise<T>,
+  ): Promise<T> => {
+    throwIfDisposed();
     const leaves = treeLeaves(args);
-    for (const leaf of leaves)
-      if (leaf.isDisposed)
-        throw new CompileError(
-          `${name} was called with a tensor of shape [${leaf.shape}] that is disposed; a donated argument cannot be used again`,
-        );
+    for (const leaf of leaves) alive(leaf, name);
     const signature =
       args.map(treeSignature).join("|") + leaves.map((leaf) => (device.isNarrow(leaf) ? "n" : "")).join();
     let entry = entries.get(signature);
@@ -115,39 +126,42 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       entry.catch(() => entries.delete(signature));
     }
     const first = await entry;
-    const ready = await (first.instead ?? first);
-    const inputs = ready.traced.sources.map((source) => input(source, leaves, ready.constants, name));
-    return { entry: ready, leaves, inputs };
+    const chosen = await (first.instead ?? first);
+    // `use` takes hold of program and inputs at once, with no wait after these checks: whoever disposes later waits for it.
+    const start = (ready: Entry<Out>): Promise<T> => {
+      throwIfDisposed();
+      for (const leaf of ready.traced.leaves) if ("argument" in leaf) alive(leaves[leaf.argument]!, name);
+      const inputs = ready.traced.sources.map((source) => input(source, leaves, ready.constants, name));
+      return use(ready, inputs, leaves);
+    };
+    try {
+      return await start(chosen);
+    } catch (error) {
+      if (!(error instanceof EngineError && lostProduct.test(error.message))) throw error;
+      throwIfDisposed();
+      first.instead ??= build(args, beside, true);
+      // A failed compile is tried again by the next call.
+      first.instead.catch(() => delete first.instead);
+      return start(await first.instead);
+    }
   };
 
   const compiled = async (...args: Args): Promise<Out> => {
     calls += 1;
-    let { entry, leaves, inputs } = await programFor(args, false);
-    let results: tf.Tensor[];
-    try {
-      results = await entry.executable.call(inputs);
-    } catch (error) {
-      if (!(error instanceof EngineError && lostProduct.test(error.message))) throw error;
-      const lost = entry;
-      lost.instead ??= build(args, false, true);
-      // A failed compile is tried again by the next call.
-      lost.instead.catch(() => delete lost.instead);
-      ({ entry, leaves, inputs } = await programFor(args, false));
-      results = await entry.executable.call(inputs);
-    }
-    const { traced } = entry;
-    const out = traced.leaves.map((leaf) =>
-      "result" in leaf ? results[leaf.result]! : tf.clone(leaves[leaf.argument]!),
-    );
-    for (const index of options.donate ?? []) disposeTree(args[index]!);
-    return treeWithLeaves(traced.out, out);
+    return withProgram(args, false, async ({ traced, executable }, inputs, leaves) => {
+      const results = await executable.call(inputs);
+      const out = traced.leaves.map((leaf) =>
+        "result" in leaf ? results[leaf.result]! : tf.clone(leaves[leaf.argument]!),
+      );
+      for (const index of options.donate ?? []) disposeTree(args[index]!);
+      return treeWithLeaves(traced.out, out);
+    });
   };
 
   return Object.defineProperties(compiled, {
     prepare: {
       value: async (...args: Args): Promise<void> => {
-        const { entry, inputs } = await programFor(args, true);
-        await entry.executable.prepare(inputs);
+        await withProgram(args, true, ({ executable }, inputs) => executable.prepare(inputs));
       },
     },
     stats: {
@@ -180,7 +194,7 @@ function input(
   constants: ReadonlyMap<Source, tf.Tensor>,
   name: string,
 ): tf.Tensor {
-  if (source.kind === "argument") return leaves[source.leaf]!;
+  if (source.kind === "argument") return alive(leaves[source.leaf]!, name);
   if (source.kind === "constant") return constants.get(source)!;
   if (source.tensor.isDisposed) {
     throw new CompileError(
@@ -188,6 +202,16 @@ function input(
     );
   }
   return source.tensor;
+}
+
+/** The argument itself. @throws CompileError when it is disposed. */
+function alive(leaf: tf.Tensor, name: string): tf.Tensor {
+  if (leaf.isDisposed) {
+    throw new CompileError(
+      `${name} was called with a tensor of shape [${leaf.shape}] that is disposed; a donated argument cannot be used again`,
+    );
+  }
+  return leaf;
 }
 
 /** Leaf numbers (over all arguments) of the donated arguments. */

@@ -1,7 +1,17 @@
 // What `compile` promises beyond numbers: errors that say what to do, captures, donation, signatures, no leaks of the
 // tracing backend. Tracing needs no native library; calls run where libtensorflow is installed.
 import { beforeAll, describe, expect, it } from "vitest";
-import { CompileError, compile, disposeTree, random, tf, useEngine, valueAndGrads } from "#toolkit/tensor/index.ts";
+import { compileFor, type Device, type Executable } from "#toolkit/tensor/compile.ts";
+import {
+  CompileError,
+  compile,
+  disposeTree,
+  EngineError,
+  random,
+  tf,
+  useEngine,
+  valueAndGrads,
+} from "#toolkit/tensor/index.ts";
 import { plainCompile } from "#toolkit/tensor/plain-compile.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { foldKey, randomBernoulli, randomUniform } from "#toolkit/tensor/threefry.ts";
@@ -222,6 +232,64 @@ describe("a function that is run op by op", () => {
   });
 });
 
+describe("compile, whatever the device", () => {
+  const executable: Executable = {
+    call: async () => [tf.scalar(7)],
+    prepare: async () => undefined,
+    compileMs: 1,
+    dispose: () => undefined,
+  };
+  const deviceOf = (prepare: Device["prepare"]): Device => ({ isNarrow: () => false, mergedBatches: false, prepare });
+  const constant = Float32Array.from({ length: 100 }, (_, index) => index);
+  const withConstant = (x: tf.Tensor): tf.Tensor[] => [tf.add(x, tf.tensor1d(constant))];
+
+  it("frees its constants when a program is refused", async () => {
+    const x = tf.ones([100]);
+    const before = tf.memory().numTensors;
+    const f = compileFor(
+      deviceOf(() => Promise.reject(new EngineError("refused", "INTERNAL"))),
+      withConstant,
+      {},
+    );
+    await expect(f(x)).rejects.toThrow("refused");
+    expect(tf.memory().numTensors).toBe(before);
+  });
+  it("frees what it compiles when it is disposed meanwhile", async () => {
+    const x = tf.ones([100]);
+    const before = tf.memory().numTensors;
+    let disposals = 0;
+    let accept!: (made: Executable) => void;
+    const device = deviceOf(() => new Promise((resolve) => (accept = resolve)));
+    const f = compileFor(device, withConstant, { name: "f" });
+    const refused = [f(x), f(x), f.prepare(x)].map((call) => expect(call).rejects.toThrow("f was disposed"));
+    f.dispose();
+    accept({ ...executable, dispose: () => (disposals += 1) });
+    await Promise.all(refused);
+    expect([tf.memory().numTensors, disposals]).toEqual([before, 1]);
+  });
+  it("writes a program whose bf16 products are lost again, for a call, for `prepare` and for both at once", async () => {
+    const lost = (): Promise<never> =>
+      Promise.reject(new EngineError("Unsupported element type for DotThunk::DotOp: BF16", "UNIMPLEMENTED"));
+    const asked = new Set<string>();
+    const works = compileFor(
+      deviceOf(async (program) => {
+        const narrow =
+          /dot_general .*-> tensor<2x2xf32>/.test(program.text) && program.text.includes("xbf16>, tensor<");
+        asked.add(program.text);
+        return narrow ? { ...executable, call: lost, prepare: lost } : executable;
+      }),
+      (x: tf.Tensor) => [tf.matMul(x, x)],
+      { precision: "bf16" },
+    );
+    const x = tf.ones([2, 2]);
+    await works.prepare(x);
+    expect(asked.size).toBe(2);
+    const [[value]] = await Promise.all([works(x), works.prepare(x)]);
+    expect(value!.dataSync()[0]).toBe(7);
+    expect(asked.size).toBe(2);
+  });
+});
+
 describe.skipIf(!hasNative)("compile", () => {
   it("makes one executable per structure, shape and dtype", async () => {
     const f = compile((x: { a: tf.Tensor }) => [tf.add(x.a, 1)]);
@@ -262,6 +330,27 @@ describe.skipIf(!hasNative)("compile", () => {
     expect(f.stats).toMatchObject({ executables: 1, calls: 1 });
     f.dispose();
     await expect(f.prepare(y, y)).rejects.toThrow("was disposed");
+  });
+  it.each([0, 1, 2, 3, 4, 5, 6, 8])("may be disposed %i ticks into its first call", async (ticks) => {
+    const values = Float32Array.from({ length: 100 }, (_, index) => index);
+    const f = compile((x: tf.Tensor) => [tf.add(x, tf.tensor1d(values))], { name: "f" });
+    const x = tf.ones([100]);
+    const before = tf.memory().numTensors;
+    // Once its library has it, a call ends as if nothing had happened.
+    const call = f(x).then(
+      ([sum]) => {
+        expect(sum!.dataSync()[99]).toBe(100);
+        disposeTree(sum!);
+      },
+      (error: unknown) => {
+        expect(error).toBeInstanceOf(CompileError);
+        expect(error).toHaveProperty("message", "f was disposed");
+      },
+    );
+    for (let tick = 0; tick < ticks; tick++) await Promise.resolve();
+    f.dispose();
+    await call;
+    expect(tf.memory().numTensors).toBe(before);
   });
   it("reads a captured tensor at each call, not at the first", async () => {
     const captured = tf.variable(tf.scalar(1));
