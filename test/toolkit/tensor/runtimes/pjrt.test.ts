@@ -5,7 +5,7 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { EngineError, NativeLibraryError, OutOfDeviceMemoryError, tf } from "#toolkit/tensor/index.ts";
+import { CompileError, EngineError, NativeLibraryError, OutOfDeviceMemoryError, tf } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { live } from "#toolkit/tensor/runtimes/pjrt/buffers.ts";
 import { discoverPlugin } from "#toolkit/tensor/runtimes/pjrt/discover.ts";
@@ -226,6 +226,37 @@ describe.skipIf(!plugin)("a real plugin", () => {
     const executables = live.executables;
     step.dispose();
     expect(live.executables).toBe(executables - 1);
+  });
+  it("ends a call whose function and argument are disposed meanwhile", async () => {
+    const runtime = await startPjrt(discoverPlugin());
+    await tf.setBackend(runtime.engine.backend);
+    const values = Float32Array.from({ length: 200 }, (_, index) => index / 200);
+    const slow = (x: tf.Tensor): tf.Tensor => {
+      let y: tf.Tensor = tf.add(x, tf.tensor1d(values));
+      for (let i = 0; i < 60; i++) y = tf.tanh(tf.matMul(y, x));
+      return y;
+    };
+    const before = { ...live };
+    for (const ticks of [8, 5, 3, 1]) {
+      const compiled = runtime.compile(slow, {});
+      const x = tf.randomNormal([200, 200]);
+      const expected = await compiled(x);
+      // The second one waits for the engine thread while the first one runs.
+      const calls = [compiled(x), compiled(x)];
+      for (let tick = 0; tick < ticks; tick++) await Promise.resolve();
+      compiled.dispose();
+      x.dispose();
+      for (const call of await Promise.allSettled(calls)) {
+        if (call.status === "rejected") expect(call.reason).toBeInstanceOf(CompileError);
+        else {
+          expect(call.value.dataSync()).toEqual(expected.dataSync());
+          call.value.dispose();
+        }
+      }
+      expected.dispose();
+      await expect(compiled(expected)).rejects.toThrow("was disposed");
+      expect(live).toEqual(before);
+    }
   });
   it("gives the same bits when memory is collected before every single C call", { timeout: 600_000 }, async () => {
     const runtime = await startPjrt(discoverPlugin());

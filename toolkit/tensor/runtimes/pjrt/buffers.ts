@@ -57,13 +57,51 @@ export function download(client: Client, buffer: DeviceBuffer, shape: readonly n
   return bytes;
 }
 
+interface Use {
+  calls: number;
+  free?: () => void;
+}
+
+/** Buffers and programs that calls on the engine thread have in hand. */
+const inUse = new Map<DeviceBuffer | LoadedProgram, Use>();
+
+/** Keeps what a call uses until it has ended: C is handed bare addresses, and reads them when the thread comes to it. */
+async function holding<T>(used: ReadonlySet<DeviceBuffer | LoadedProgram>, call: () => Promise<T>): Promise<T> {
+  for (const one of used) {
+    const use = inUse.get(one);
+    if (use) use.calls += 1;
+    else inUse.set(one, { calls: 1 });
+  }
+  try {
+    return await call();
+  } finally {
+    for (const one of used) {
+      const use = inUse.get(one)!;
+      use.calls -= 1;
+      if (use.calls > 0) continue;
+      inUse.delete(one);
+      use.free?.();
+    }
+  }
+}
+
+/** Frees it now, or when the last call that uses it has ended. */
+function freeUnused(one: DeviceBuffer | LoadedProgram, free: () => void): void {
+  const use = inUse.get(one);
+  if (use) use.free = free;
+  else free();
+}
+
+/** Frees a buffer, as soon as no call uses it. */
 export function destroy(client: Client, buffer: DeviceBuffer): void {
-  client.plugin.call(
-    "PJRT_Buffer_Destroy",
-    new Struct("PJRT_Buffer_Destroy_Args", { buffer: buffer.handle }),
-    "freeing a tensor",
-  );
-  live.buffers -= 1;
+  freeUnused(buffer, () => {
+    client.plugin.call(
+      "PJRT_Buffer_Destroy",
+      new Struct("PJRT_Buffer_Destroy_Args", { buffer: buffer.handle }),
+      "freeing a tensor",
+    );
+    live.buffers -= 1;
+  });
 }
 
 /** Waits for an event and frees it. */
@@ -140,13 +178,16 @@ export function compileProgramNow(client: Client, program: Program, name: string
   return { handle: args.get("executable"), program };
 }
 
-export function destroyProgram(client: Client, { handle }: LoadedProgram): void {
-  client.plugin.call(
-    "PJRT_LoadedExecutable_Destroy",
-    new Struct("PJRT_LoadedExecutable_Destroy_Args", { executable: handle }),
-    "freeing an executable",
-  );
-  live.executables -= 1;
+/** Frees a program, as soon as no call uses it. What only computes still (`executeNow`), PJRT itself lets end before. */
+export function destroyProgram(client: Client, loaded: LoadedProgram): void {
+  freeUnused(loaded, () => {
+    client.plugin.call(
+      "PJRT_LoadedExecutable_Destroy",
+      new Struct("PJRT_LoadedExecutable_Destroy_Args", { executable: loaded.handle }),
+      "freeing an executable",
+    );
+    live.executables -= 1;
+  });
 }
 
 interface Execution {
@@ -189,8 +230,18 @@ function outputsOf(loaded: LoadedProgram, { outputs }: Execution): DeviceBuffer[
   return loaded.program.results.map(({ element }, index) => ({ handle: outputs[index]!, element }));
 }
 
-/** Runs and waits on the engine thread, so that the main loop goes on. */
-export async function execute(
+/** Runs and waits on the engine thread, so that the main loop goes on. Program and inputs may be freed meanwhile. */
+export function execute(
+  client: Client,
+  loaded: LoadedProgram,
+  inputs: readonly DeviceBuffer[],
+  shared: readonly number[],
+  name: string,
+): Promise<DeviceBuffer[]> {
+  return holding(new Set([loaded, ...inputs]), () => executeHeld(client, loaded, inputs, shared, name));
+}
+
+async function executeHeld(
   client: Client,
   loaded: LoadedProgram,
   inputs: readonly DeviceBuffer[],
