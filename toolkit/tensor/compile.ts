@@ -91,6 +91,8 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
       }
       traceMs += performance.now() - start;
       const donatedLeaves = donatedLeafIndices(args, options.donate ?? []);
+      // The caller goes on reading an argument that comes back as a result.
+      for (const leaf of traced.leaves) if ("argument" in leaf) donatedLeaves.delete(leaf.argument);
       const donated = traced.sources.flatMap((source, index) =>
         source.kind === "argument" && donatedLeaves.has(source.leaf) ? [index] : [],
       );
@@ -149,10 +151,16 @@ export function compileFor<Args extends readonly TensorTree[], Out extends Tenso
   const compiled = async (...args: Args): Promise<Out> => {
     calls += 1;
     return withProgram(args, false, async ({ traced, executable }, inputs, leaves) => {
-      const results = await executable.call(inputs);
-      const out = traced.leaves.map((leaf) =>
-        "result" in leaf ? results[leaf.result]! : tf.clone(leaves[leaf.argument]!),
-      );
+      // Before the call: a device sees by them which buffers somebody goes on reading.
+      const passed = traced.leaves.map((leaf) => ("argument" in leaf ? tf.clone(leaves[leaf.argument]!) : undefined));
+      let results: tf.Tensor[];
+      try {
+        results = await executable.call(inputs);
+      } catch (error) {
+        for (const tensor of passed) tensor?.dispose();
+        throw error;
+      }
+      const out = traced.leaves.map((leaf, index) => ("result" in leaf ? results[leaf.result]! : passed[index]!));
       for (const index of options.donate ?? []) disposeTree(args[index]!);
       return treeWithLeaves(traced.out, out);
     });

@@ -267,6 +267,18 @@ describe("compile, whatever the device", () => {
     await Promise.all(refused);
     expect([tf.memory().numTensors, disposals]).toEqual([before, 1]);
   });
+  it("donates no argument that comes back as a result", async () => {
+    const donations: (readonly number[])[] = [];
+    const device = deviceOf(async (_program, _name, donated) => {
+      donations.push(donated);
+      return executable;
+    });
+    const f = compileFor(device, (a: tf.Tensor, b: tf.Tensor) => [tf.add(a, b), a], { donate: [0, 1] });
+    const [a, b] = [tf.tensor1d([1]), tf.tensor1d([2])];
+    const [, passed] = await f(a, b);
+    expect(donations).toEqual([[1]]);
+    expect([a.isDisposed, b.isDisposed, passed!.dataSync()[0]]).toEqual([true, true, 1]);
+  });
   it("writes a program whose bf16 products are lost again, for a call, for `prepare` and for both at once", async () => {
     const lost = (): Promise<never> =>
       Promise.reject(new EngineError("Unsupported element type for DotThunk::DotOp: BF16", "UNIMPLEMENTED"));

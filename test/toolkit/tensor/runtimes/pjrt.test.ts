@@ -5,7 +5,14 @@ import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "no
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { CompileError, EngineError, NativeLibraryError, OutOfDeviceMemoryError, tf } from "#toolkit/tensor/index.ts";
+import {
+  CompileError,
+  disposeTree,
+  EngineError,
+  NativeLibraryError,
+  OutOfDeviceMemoryError,
+  tf,
+} from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { live } from "#toolkit/tensor/runtimes/pjrt/buffers.ts";
 import { discoverPlugin } from "#toolkit/tensor/runtimes/pjrt/discover.ts";
@@ -257,6 +264,41 @@ describe.skipIf(!plugin)("a real plugin", () => {
       await expect(compiled(expected)).rejects.toThrow("was disposed");
       expect(live).toEqual(before);
     }
+  });
+  it("leaves a donated argument readable where it comes back or a clone is alive", async () => {
+    const runtime = await startPjrt(discoverPlugin());
+    await tf.setBackend(runtime.engine.backend);
+    const before = live.buffers;
+    const steps: ((x: tf.Tensor) => tf.Tensor[])[] = [
+      (x) => [tf.add(x, 1), x],
+      (x) => [tf.add(x, 1), tf.clone(x)],
+      (x) => [tf.add(x, 1), tf.reshape(x, [1, 3])],
+    ];
+    for (const fn of steps) {
+      const step = runtime.compile(fn, { donate: [0] });
+      const state = tf.add(tf.ones([3]), 0);
+      const out = await step(state);
+      expect(state.isDisposed).toBe(true);
+      expect(out.map((tensor) => [...tensor.dataSync()])).toEqual([
+        [2, 2, 2],
+        [1, 1, 1],
+      ]);
+      disposeTree(out);
+      step.dispose();
+    }
+    const step = runtime.compile((x: tf.Tensor, y: tf.Tensor) => [tf.add(x, 1), y], { donate: [0] });
+    const state = tf.add(tf.ones([3]), 0);
+    const other = tf.clone(state);
+    const out = await step(state, other);
+    expect([...out, other].map((tensor) => tensor.dataSync()[0])).toEqual([2, 1, 1]);
+    disposeTree([...out, other]);
+    const same = tf.add(tf.ones([3]), 0);
+    const both = await step(same, same);
+    expect(both.map((tensor) => tensor.dataSync()[0])).toEqual([2, 1]);
+    disposeTree(both);
+    step.dispose();
+    // The scalars and ones that eager ops were given are tensors still.
+    expect(live.buffers).toBeLessThanOrEqual(before + 8);
   });
   it("gives the same bits when memory is collected before every single C call", { timeout: 600_000 }, async () => {
     const runtime = await startPjrt(discoverPlugin());

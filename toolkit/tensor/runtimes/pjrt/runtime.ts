@@ -50,9 +50,11 @@ export async function startPjrt(discovery: PluginDiscovery): Promise<Runtime> {
         compileMs,
         async call(inputs) {
           const buffers = inputs.map(({ dataId }) => backend.bufferOf(dataId));
-          // A buffer that is passed twice cannot be given away.
+          // A buffer that is passed twice, or that a clone goes on reading, cannot be given away.
           const shared = donated.filter(
-            (position) => buffers.filter((buffer) => buffer.handle === buffers[position]!.handle).length > 1,
+            (position) =>
+              backend.refCount(inputs[position]!.dataId) > 1 ||
+              buffers.filter((buffer) => buffer.handle === buffers[position]!.handle).length > 1,
           );
           const results = await execute(client, loaded, buffers, shared, name);
           return results.map((buffer, index) => make(buffer, program.results[index]!.shape));
