@@ -14,6 +14,7 @@ import {
   tf,
 } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
+import { PjrtBackend } from "#toolkit/tensor/runtimes/pjrt/backend.ts";
 import { live } from "#toolkit/tensor/runtimes/pjrt/buffers.ts";
 import { discoverPlugin } from "#toolkit/tensor/runtimes/pjrt/discover.ts";
 import {
@@ -299,6 +300,22 @@ describe.skipIf(!plugin)("a real plugin", () => {
     step.dispose();
     // The scalars and ones that eager ops were given are tensors still.
     expect(live.buffers).toBeLessThanOrEqual(before + 8);
+  });
+  it("destroys the executables of single ops that it no longer keeps", async () => {
+    const backend = new PjrtBackend(createClient(openPlugin(plugin!)), 2);
+    const before = { ...live };
+    for (let size = 1; size <= 6; size++) {
+      const dataId = backend.write(
+        Float32Array.from({ length: size }, () => -2),
+        [size],
+        "float32",
+      );
+      const x = { dataId, shape: [size], dtype: "float32" as const };
+      const result = backend.run("Abs", { x }, {}) as tf.TensorInfo;
+      expect([...backend.readSync(result.dataId)]).toEqual(Array.from({ length: size }, () => 2));
+      for (const { dataId: one } of [x, result]) backend.disposeData(one);
+    }
+    expect(live).toEqual({ buffers: before.buffers, executables: before.executables + 2 });
   });
   it("gives the same bits when memory is collected before every single C call", { timeout: 600_000 }, async () => {
     const runtime = await startPjrt(discoverPlugin());

@@ -9,6 +9,7 @@ import {
   compileProgramNow,
   type DeviceBuffer,
   destroy,
+  destroyProgram,
   download,
   executeNow,
   type LoadedProgram,
@@ -25,17 +26,18 @@ interface Entry {
   references: number;
 }
 
-/** Executables of single ops that are kept; the oldest go first. */
-const cacheLimit = 2048;
-
 export class PjrtBackend extends tf.KernelBackend {
   readonly client: Client;
   readonly #data: tf.DataStorage<Entry>;
   readonly #programs = new Map<string, LoadedProgram>();
 
-  constructor(client: Client) {
+  readonly #cacheLimit: number;
+
+  /** `cacheLimit`: executables of single ops that are kept; the oldest go first. */
+  constructor(client: Client, cacheLimit = 2048) {
     super();
     this.client = client;
+    this.#cacheLimit = cacheLimit;
     this.#data = new tf.DataStorage(this, tf.engine());
   }
 
@@ -95,7 +97,11 @@ export class PjrtBackend extends tf.KernelBackend {
     const taken = loaded.program.arguments.map(({ index }) => buffers[index]!);
     const results = executeNow(this.client, loaded, taken, kernelName);
     const infos = results.map((buffer, index) => this.adopt(buffer, loaded.program.results[index]!.shape));
-    if (this.#programs.size > cacheLimit) this.#programs.delete(this.#programs.keys().next().value!);
+    if (this.#programs.size > this.#cacheLimit) {
+      const [oldest, unneeded] = this.#programs.entries().next().value!;
+      this.#programs.delete(oldest);
+      destroyProgram(this.client, unneeded);
+    }
     return lowersToMany(kernelName) ? infos : infos[0]!;
   }
 
