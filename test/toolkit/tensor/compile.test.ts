@@ -416,6 +416,23 @@ describe.skipIf(!hasNative)("compile", () => {
     expect(places(compiled!.dataSync())).toEqual(places(fn(x).dataSync()));
     expect(places(compiled!.dataSync())).toContain(true);
   });
+  it.each([1, 0])("finds the places that eager argMax and argMin find, also where NaN is (axis %i)", async (axis) => {
+    const [nan, far] = [Number.NaN, Number.POSITIVE_INFINITY];
+    const pairs = [
+      ...[nan, nan, 1, nan, nan, 1, 2, 3, 3, 3],
+      ...[nan, -far, -far, nan, nan, far, far, nan, -far, -far],
+    ];
+    // Long rows take other code than short ones, and NaN in each of their parts.
+    const long = Array.from({ length: 4 * 1000 }, (_, at) => (at % 97 === 5 ? nan : (at * 7919) % 1013));
+    const rows = axis === 1 ? [tf.tensor2d(pairs, [10, 2]), tf.tensor2d(long, [4, 1000])] : [];
+    const columns = axis === 0 ? [tf.tensor2d(pairs, [10, 2]).transpose(), tf.tensor2d(long, [1000, 4])] : [];
+    for (const x of [...rows, ...columns, tf.tensor2d([3, 1, 3, 1], [2, 2], "int32")]) {
+      const places = (value: tf.Tensor): tf.Tensor[] => [tf.argMax(value, axis), tf.argMin(value, axis)];
+      const found = await compile(places)(x);
+      expect(found.map((one) => one.arraySync())).toEqual(places(x).map((one) => one.arraySync()));
+      expect(found.map((one) => one.dtype)).toEqual(["int32", "int32"]);
+    }
+  });
   it.each<[string, number[], (x: tf.Tensor) => tf.Tensor, number]>([
     ["all of it", [2050, 2049], (x) => tf.sum(x), 2050 * 2049],
     ["long columns", [100_003, 3], (x) => tf.sum(x, 0), 100_003],

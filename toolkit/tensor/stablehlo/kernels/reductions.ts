@@ -25,7 +25,12 @@ const extreme =
     return b.select(spoiled, b.splat(Number.NaN, [], "f32"), found);
   };
 
-/** Largest or smallest place: the first position whose element equals the extreme. */
+/**
+ * Largest or smallest place: the first position whose element equals the extreme. NaN is passed over, and a row of
+ * nothing else gives 0, as eager ops have it. What XLA's reduction gives of a row with NaN differs by its flags, so such
+ * rows get the place -1, and only where there are some is all of it computed again, with NaN as the number that loses to
+ * all: to write that array each time would take three times as long on logits.
+ */
 const argument =
   (op: "maximum" | "minimum"): Lowering =>
   (b, inputs, attributes) => {
@@ -33,8 +38,42 @@ const argument =
     const axis = oneAxis(attributes.axis, x.shape.length);
     const extreme = b.reduce(op, x, [axis], true);
     const positions = b.iota(x.shape, axis, "i32");
-    const candidates = b.select(b.compare("EQ", x, extreme), positions, b.splat(x.shape[axis]!, [], "i32"));
-    return b.reduce("minimum", candidates, [axis]);
+    const beyond = b.splat(x.shape[axis]!, [], "i32");
+    const isFloat = x.element === "f32";
+    const elsewhere = isFloat ? b.select(b.compare("NE", x, x), b.splat(-1, [], "i32"), beyond) : beyond;
+    const found = b.reduce("minimum", b.select(b.compare("EQ", x, extreme), positions, elsewhere), [axis]);
+    if (!isFloat) return found;
+    const least = b.reduce("minimum", found, range(found.shape.length));
+    const spoiled = b.compare("LT", least, b.splat(0, [], "i32"));
+    const [floats, places] = [typeText(x), typeText(positions)];
+    const isTrue = typeText({ shape: x.shape, element: "i1" });
+    const [float, place] = [typeText({ shape: [], element: "f32" }), typeText({ shape: [], element: "i32" })];
+    const row = typeText({ ...extreme, shape: found.shape });
+    const others = range(x.shape.length).filter((dimension) => dimension !== axis);
+    return b.emit(
+      [
+        `"stablehlo.if"(${spoiled.name}) ({`,
+        `      %nan = stablehlo.compare NE, ${x.name}, ${x.name} : (${floats}, ${floats}) -> ${isTrue}`,
+        `      %worst = stablehlo.constant dense<${op === "maximum" ? "0xFF800000" : "0x7F800000"}> : ${float}`,
+        `      %fill = stablehlo.broadcast_in_dim %worst, dims = [] : (${float}) -> ${floats}`,
+        `      %clean = stablehlo.select %nan, %fill, ${x.name} : ${isTrue}, ${floats}`,
+        `      %row = stablehlo.reduce(%clean init: %worst) applies stablehlo.${op} across dimensions = [${axis}] : (${floats}, ${float}) -> ${row}`,
+        `      %extreme = stablehlo.broadcast_in_dim %row, dims = [${others}] : (${row}) -> ${floats}`,
+        `      %hit = stablehlo.compare EQ, %clean, %extreme : (${floats}, ${floats}) -> ${isTrue}`,
+        `      %at = stablehlo.iota dim = ${axis} : ${places}`,
+        `      %size = stablehlo.constant dense<${x.shape[axis]!}> : ${place}`,
+        `      %beyond = stablehlo.broadcast_in_dim %size, dims = [] : (${place}) -> ${places}`,
+        `      %places = stablehlo.select %hit, %at, %beyond : ${isTrue}, ${places}`,
+        `      %first = stablehlo.reduce(%places init: %size) applies stablehlo.minimum across dimensions = [${axis}] : (${places}, ${place}) -> ${typeText(found)}`,
+        `      stablehlo.return %first : ${typeText(found)}`,
+        "    }, {",
+        `      stablehlo.return ${found.name} : ${typeText(found)}`,
+        `    }) : (tensor<i1>) -> ${typeText(found)}`,
+      ].join("\n"),
+      [spoiled, x, found],
+      found.shape,
+      "i32",
+    );
   };
 
 /** A window that slides over dimensions; `padding` is [low, high] per dimension. */
