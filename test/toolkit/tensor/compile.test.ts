@@ -433,6 +433,41 @@ describe.skipIf(!hasNative)("compile", () => {
       expect(found.map((one) => one.dtype)).toEqual(["int32", "int32"]);
     }
   });
+  it.each<[string, (x: tf.Tensor) => tf.Tensor]>([
+    ["exp", (x) => tf.exp(x)],
+    ["expm1", (x) => tf.expm1(x)],
+    ["log1p", (x) => tf.log1p(x)],
+    ["reciprocal", (x) => tf.reciprocal(x)],
+    ["sinh", (x) => tf.sinh(x)],
+    ["atan", (x) => tf.atan(x)],
+    ["asin", (x) => tf.asin(x)],
+    ["acos", (x) => tf.acos(x)],
+    ["asinh", (x) => tf.asinh(x)],
+    ["acosh", (x) => tf.acosh(x)],
+    ["atanh", (x) => tf.atanh(x)],
+    ["softplus", (x) => tf.softplus(x)],
+    ["selu", (x) => tf.selu(x)],
+    ["prelu", (x) => tf.prelu(x, tf.scalar(0.5))],
+    ["isInf", (x) => tf.isInf(x)],
+    ["isFinite", (x) => tf.isFinite(x)],
+    ["logSoftmax", (x) => tf.logSoftmax(x)],
+  ])("takes integers as floats and leaves them to the caller, eager and compiled: %s", async (_, fn) => {
+    const x = tf.tensor1d([1, 0, 3], "int32");
+    const wanted = fn(tf.tensor1d([1, 0, 3]));
+    const [compiled] = await compile((value: tf.Tensor) => [fn(value)])(x);
+    const before = tf.memory().numTensors;
+    const eager = tf.tidy(() => fn(x));
+    expect(tf.memory().numTensors).toBe(before + 1);
+    expect(x.isDisposed).toBe(false);
+    for (const one of [eager, compiled!]) {
+      expect(one.dtype).toBe(wanted.dtype);
+      const values = [...one.dataSync()];
+      [...wanted.dataSync()].forEach((value, at) => {
+        if (Number.isFinite(value)) expect(values[at]).toBeCloseTo(value, 5);
+        else expect(values[at]).toBe(value);
+      });
+    }
+  });
   it.each<[string, number[], (x: tf.Tensor) => tf.Tensor, number]>([
     ["all of it", [2050, 2049], (x) => tf.sum(x), 2050 * 2049],
     ["long columns", [100_003, 3], (x) => tf.sum(x, 0), 100_003],

@@ -75,6 +75,19 @@ function spacedFilter(call: KernelCall, plain: tf.KernelFunc): tf.TensorInfo {
   return result;
 }
 
+/** Kernels of x that TensorFlow has for floats only; tfjs-core passes integers and truth values on to them. */
+const ofFloats = [
+  ...["Acos", "Acosh", "Asin", "Asinh", "Atan", "Atanh", "Exp", "Expm1", "IsFinite", "IsInf", "IsNan", "Log1p"],
+  ...["Reciprocal", "Selu", "Sinh", "Softplus"],
+];
+
+function asFloats(call: KernelCall, plain: tf.KernelFunc): tf.TensorInfo {
+  const x = run(call, "Cast", call.inputs.x as tf.TensorInfo, { dtype: "float32" });
+  const result = plain({ ...call, inputs: { ...call.inputs, x } }) as tf.TensorInfo;
+  free(call, x);
+  return result;
+}
+
 /** Less and its kin, for strings. */
 const ofStrings = ({ inputs }: KernelCall): boolean => dtypeOf(inputs.a) === "string";
 
@@ -95,6 +108,8 @@ export function mendTensorflowKernels(): void {
   for (const kernelName of ["DepthwiseConv2dNative", "FusedDepthwiseConv2D"]) mend(kernelName, dilated, spacedFilter);
   for (const kernelName of ["Less", "LessEqual", "Greater", "GreaterEqual"]) mend(kernelName, ofStrings);
   for (const kernelName of ["LeakyRelu", "Step"]) mend(kernelName, ({ inputs }) => dtypeOf(inputs.x) !== "float32");
+  // tfjs-node's Exp converts integers itself, and disposes the caller's tensor.
+  for (const kernelName of ofFloats) mend(kernelName, ({ inputs }) => dtypeOf(inputs.x) !== "float32", asFloats);
   mend("Diag", ({ inputs }) => dtypeOf(inputs.x) === "bool");
   // A label that no input has would be taken for a dimension of size 1.
   mend("Einsum", (call) => {

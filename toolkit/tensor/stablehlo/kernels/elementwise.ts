@@ -20,6 +20,12 @@ const of =
   (b, inputs) =>
     write(b, inputs.x!);
 
+/** A kernel that reads integers and truth values as floats. Where none is named, tfjs-core converts or refuses them. */
+const float =
+  (lower: Lowering): Lowering =>
+  (b, inputs, attributes) =>
+    lower(b, { ...inputs, x: b.convert(inputs.x!, "f32") }, attributes);
+
 /** A kernel whose caller may say that products read its result (`operand`), so that it is kept as they read it. */
 const operand =
   (lower: Lowering): Lowering =>
@@ -79,6 +85,31 @@ function erf(b: Builder, value: Value): Value {
     ],
   );
   return b.binary("divide", b.binary("multiply", clamped, numerator), denominator);
+}
+
+function sinh(b: Builder, value: Value): Value {
+  const [up, down] = [b.unary("exponential", value), b.unary("exponential", b.unary("negate", value))];
+  return b.with("multiply", b.binary("subtract", up, down), 0.5);
+}
+
+function cosh(b: Builder, value: Value): Value {
+  const [up, down] = [b.unary("exponential", value), b.unary("exponential", b.unary("negate", value))];
+  return b.with("multiply", b.binary("add", up, down), 0.5);
+}
+
+function asinh(b: Builder, value: Value): Value {
+  const size = absolute(b, value);
+  const root = b.unary("sqrt", b.with("add", b.binary("multiply", size, size), 1));
+  return b.binary("multiply", b.unary("sign", value), b.unary("log", b.binary("add", size, root)));
+}
+
+function acosh(b: Builder, value: Value): Value {
+  const root = b.unary("sqrt", b.with("subtract", b.binary("multiply", value, value), 1));
+  return b.unary("log", b.binary("add", value, root));
+}
+
+function cathetus(b: Builder, value: Value): Value {
+  return b.unary("sqrt", b.binary("subtract", like(b, value, 1), b.binary("multiply", value, value)));
 }
 
 /** numpy's promotion for a cast: to bool means "not zero", to an integer truncates. */
@@ -151,10 +182,10 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
   Ceil: x("ceil"),
   Floor: x("floor"),
   Round: of((b, value) => (value.element === "i32" ? value : b.unary("round_nearest_even", value))),
-  Exp: operand(x("exponential")),
-  Expm1: x("exponential_minus_one"),
+  Exp: operand(float(x("exponential"))),
+  Expm1: float(x("exponential_minus_one")),
   Log: x("log"),
-  Log1p: x("log_plus_one"),
+  Log1p: float(x("log_plus_one")),
   Sqrt: x("sqrt"),
   Rsqrt: x("rsqrt"),
   Sin: x("sine"),
@@ -163,79 +194,52 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
   Tanh: x("tanh"),
   Sigmoid: x("logistic"),
   Square: of((b, value) => b.binary("multiply", value, value)),
-  Reciprocal: of((b, value) => b.binary("divide", like(b, value, 1), value)),
-  Sinh: of((b, value) =>
-    b.with(
-      "multiply",
-      b.binary("subtract", b.unary("exponential", value), b.unary("exponential", b.unary("negate", value))),
-      0.5,
-    ),
-  ),
-  Cosh: of((b, value) =>
-    b.with(
-      "multiply",
-      b.binary("add", b.unary("exponential", value), b.unary("exponential", b.unary("negate", value))),
-      0.5,
-    ),
-  ),
-  Atan: of((b, value) => b.binary("atan2", value, like(b, value, 1))),
-  Asin: of((b, value) =>
-    b.binary(
-      "atan2",
-      value,
-      b.unary("sqrt", b.binary("subtract", like(b, value, 1), b.binary("multiply", value, value))),
-    ),
-  ),
-  Acos: of((b, value) =>
-    b.binary(
-      "atan2",
-      b.unary("sqrt", b.binary("subtract", like(b, value, 1), b.binary("multiply", value, value))),
-      value,
-    ),
-  ),
-  Asinh: of((b, value) => {
-    const size = absolute(b, value);
-    const root = b.unary("sqrt", b.with("add", b.binary("multiply", size, size), 1));
-    return b.binary("multiply", b.unary("sign", value), b.unary("log", b.binary("add", size, root)));
-  }),
-  Acosh: of((b, value) =>
-    b.unary("log", b.binary("add", value, b.unary("sqrt", b.with("subtract", b.binary("multiply", value, value), 1)))),
-  ),
-  Atanh: of((b, value) =>
-    b.with(
-      "multiply",
-      b.binary("subtract", b.unary("log_plus_one", value), b.unary("log_plus_one", b.unary("negate", value))),
-      0.5,
+  Reciprocal: float(of((b, value) => b.binary("divide", like(b, value, 1), value))),
+  Sinh: float(of(sinh)),
+  Cosh: of(cosh),
+  Atan: float(of((b, value) => b.binary("atan2", value, like(b, value, 1)))),
+  Asin: float(of((b, value) => b.binary("atan2", value, cathetus(b, value)))),
+  Acos: float(of((b, value) => b.binary("atan2", cathetus(b, value), value))),
+  Asinh: float(of(asinh)),
+  Acosh: float(of(acosh)),
+  Atanh: float(
+    of((b, value) =>
+      b.with(
+        "multiply",
+        b.binary("subtract", b.unary("log_plus_one", value), b.unary("log_plus_one", b.unary("negate", value))),
+        0.5,
+      ),
     ),
   ),
   Erf: of(erf),
-  IsNan: of((b, value) => b.compare("NE", value, value)),
-  IsInf: of((b, value) => b.compare("EQ", absolute(b, value), like(b, value, Number.POSITIVE_INFINITY))),
-  IsFinite: of((b, value) => b.compare("LT", absolute(b, value), like(b, value, Number.POSITIVE_INFINITY))),
+  IsNan: float(of((b, value) => b.compare("NE", value, value))),
+  IsInf: float(of((b, value) => b.compare("EQ", absolute(b, value), like(b, value, Number.POSITIVE_INFINITY)))),
+  IsFinite: float(of((b, value) => b.compare("LT", absolute(b, value), like(b, value, Number.POSITIVE_INFINITY)))),
 
   Relu: operand(of(relu)),
   Relu6: of((b, value) => b.with("minimum", relu(b, value), 6)),
   // A share of an integer is none.
-  LeakyRelu: (b, inputs, attributes) => {
-    const value = inputs.x!.element === "i32" ? b.convert(inputs.x!, "f32") : inputs.x!;
-    return leaky(b, value, like(b, value, attributes.alpha as number));
-  },
-  Prelu: (b, inputs) => leaky(b, inputs.x!, inputs.alpha!),
+  LeakyRelu: float((b, inputs, attributes) => leaky(b, inputs.x!, like(b, inputs.x!, attributes.alpha as number))),
+  Prelu: float((b, inputs) => leaky(b, inputs.x!, b.convert(inputs.alpha!, "f32"))),
   Elu: of(elu),
   EluGrad: (b, { dy, y }) => b.select(isNegative(b, y!), b.binary("multiply", dy!, b.with("add", y!, 1)), dy!),
-  Selu: of((b, value) => {
-    const [alpha, scale] = [1.7580993408473768, 1.0507009873554805];
-    return b.select(
-      isNegative(b, value),
-      b.with("multiply", b.unary("exponential_minus_one", value), alpha),
-      b.with("multiply", value, scale),
-    );
-  }),
-  Softplus: of((b, value) =>
-    b.binary(
-      "add",
-      relu(b, value),
-      b.unary("log_plus_one", b.unary("exponential", b.unary("negate", absolute(b, value)))),
+  Selu: float(
+    of((b, value) => {
+      const [alpha, scale] = [1.7580993408473768, 1.0507009873554805];
+      return b.select(
+        isNegative(b, value),
+        b.with("multiply", b.unary("exponential_minus_one", value), alpha),
+        b.with("multiply", value, scale),
+      );
+    }),
+  ),
+  Softplus: float(
+    of((b, value) =>
+      b.binary(
+        "add",
+        relu(b, value),
+        b.unary("log_plus_one", b.unary("exponential", b.unary("negate", absolute(b, value)))),
+      ),
     ),
   ),
   Step: (b, inputs, attributes) => {
