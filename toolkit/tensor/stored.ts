@@ -36,9 +36,12 @@ export function checkStored(bytes: Uint8Array, stored: StoredType, shape: readon
   }
 }
 
-/** The same bytes at an address that a typed array accepts: a view where aligned, else a copy. */
+/**
+ * The same bytes at an address that a typed array accepts: a view where aligned, else a copy. Not by `slice`, which of
+ * Node's Buffer gives a view.
+ */
 function aligned(bytes: Uint8Array, to: number): Uint8Array {
-  return bytes.byteOffset % to === 0 ? bytes : bytes.slice();
+  return bytes.byteOffset % to === 0 ? bytes : new Uint8Array(bytes);
 }
 
 /** Values as tfjs keeps them. Aligned F32 and I32 are a view of `bytes`, not a copy. */

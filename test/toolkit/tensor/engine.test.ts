@@ -159,6 +159,9 @@ describe("tensorFromBytes", () => {
     const file = new Uint8Array(9);
     new DataView(file.buffer).setFloat32(1, 1.5, true);
     expect([...decodeStored(file.subarray(1, 5), "F32")]).toEqual([1.5]);
+    // Node's Buffer is a Uint8Array whose slice is a view.
+    expect([...decodeStored(Buffer.from(file.buffer).subarray(1, 5), "F32")]).toEqual([1.5]);
+    expect(tensorFromBytes(Buffer.alloc(9).subarray(1), "F32", [2]).arraySync()).toEqual([0, 0]);
   });
   it("refuses bytes that do not fit the shape, and values that do not fit the type", () => {
     expect(() => tensorFromBytes(new Uint8Array(7), "F32", [2])).toThrow("has 8 bytes, got 7");
