@@ -468,6 +468,18 @@ describe.skipIf(!hasNative)("compile", () => {
       });
     }
   });
+  it("ranges as eager ops do, also away from their end", async () => {
+    const ranges = (): tf.Tensor[] => [
+      tf.range(0, 5, -1),
+      tf.range(5, 0, 2),
+      tf.range(5, 0),
+      tf.range(5, 0, -2, "int32"),
+      tf.range(0, 5, 2),
+      tf.range(3, 3),
+    ];
+    const compiled = await compile((x: tf.Tensor) => [x, ...ranges()])(tf.scalar(0));
+    expect(compiled.slice(1).map((one) => one.arraySync())).toEqual(ranges().map((one) => one.arraySync()));
+  });
   it.each<[string, number[], (x: tf.Tensor) => tf.Tensor, number]>([
     ["all of it", [2050, 2049], (x) => tf.sum(x), 2050 * 2049],
     ["long columns", [100_003, 3], (x) => tf.sum(x, 0), 100_003],

@@ -177,8 +177,10 @@ export const shapes: Readonly<Record<string, Lowering>> = {
   Range: (b, _inputs, attributes) => {
     const { start, stop, step, dtype } = attributes as { start: number; stop: number; step: number; dtype?: string };
     const element = elementOf(dtype ?? "float32");
-    const count = Math.max(0, Math.ceil(Math.abs((stop - start) / step)));
-    const steps = b.with("multiply", b.iota([count], 0, element), stop < start && step === 1 ? -1 : step);
+    // tfjs takes a step of 1 as not said: downwards it is -1. Any other step away from `stop` leads nowhere.
+    const stride = stop < start && step === 1 ? -1 : step;
+    const count = Math.max(0, Math.ceil((stop - start) / stride));
+    const steps = b.with("multiply", b.iota([count], 0, element), stride);
     return b.with("add", steps, start);
   },
   LinSpace: (b, _inputs, attributes) => {
