@@ -480,6 +480,24 @@ describe.skipIf(!hasNative)("compile", () => {
     const compiled = await compile((x: tf.Tensor) => [x, ...ranges()])(tf.scalar(0));
     expect(compiled.slice(1).map((one) => one.arraySync())).toEqual(ranges().map((one) => one.arraySync()));
   });
+  it.each<[string, (x: tf.Tensor) => tf.Tensor]>([
+    ["sinh", (x) => tf.sinh(x)],
+    ["cosh", (x) => tf.cosh(x)],
+    ["asinh", (x) => tf.asinh(x)],
+    ["acosh", (x) => tf.acosh(x)],
+  ])("keeps the digits of %s for small and large numbers", async (_, fn) => {
+    const sizes = [0, 1e-30, 1e-6, 1e-4, 0.01, 0.3, 0.9999987, 1, 1 + 2 ** -20, 1.5, 5, 20, 88, 89, 90, 8191, 8193];
+    const x = tf.tensor1d(
+      [...sizes, 1e19, 1e38, Number.POSITIVE_INFINITY, Number.NaN].flatMap((size) => [size, -size]),
+    );
+    const wanted = fn(x).dataSync();
+    const [compiled] = await compile((value: tf.Tensor) => [fn(value)])(x);
+    const values = compiled!.dataSync();
+    wanted.forEach((value, at) => {
+      if (Number.isFinite(value) && value !== 0) expect(Math.abs(values[at]! / value - 1)).toBeLessThan(1e-6);
+      else expect(values[at]).toBe(value);
+    });
+  });
   it.each<[string, number[], (x: tf.Tensor) => tf.Tensor, number]>([
     ["all of it", [2050, 2049], (x) => tf.sum(x), 2050 * 2049],
     ["long columns", [100_003, 3], (x) => tf.sum(x, 0), 100_003],

@@ -87,27 +87,52 @@ function erf(b: Builder, value: Value): Value {
   return b.binary("divide", b.binary("multiply", clamped, numerator), denominator);
 }
 
+/** ½(eˣ ± e⁻ˣ) for x ≥ 0, by the root of eˣ: eˣ itself is too large for a float where its half is not. */
+function halfExponentials(b: Builder, value: Value, op: "add" | "subtract"): Value {
+  const root = b.unary("exponential", b.with("multiply", value, 0.5));
+  const half = like(b, value, 0.5);
+  const growing = b.binary("multiply", b.binary("multiply", half, root), root);
+  return b.binary(op, growing, b.binary("divide", b.binary("divide", half, root), root));
+}
+
+/** Below 1 by eˣ - 1: the difference of two numbers near 1 has few digits. */
 function sinh(b: Builder, value: Value): Value {
-  const [up, down] = [b.unary("exponential", value), b.unary("exponential", b.unary("negate", value))];
-  return b.with("multiply", b.binary("subtract", up, down), 0.5);
+  const size = absolute(b, value);
+  const less = b.unary("exponential_minus_one", size);
+  const small = b.with("multiply", b.binary("add", less, b.binary("divide", less, b.with("add", less, 1))), 0.5);
+  const isSmall = b.compare("LT", size, like(b, size, 1));
+  const sinhOfSize = b.select(isSmall, small, halfExponentials(b, size, "subtract"));
+  return b.binary("multiply", b.unary("sign", value), sinhOfSize);
 }
 
-function cosh(b: Builder, value: Value): Value {
-  const [up, down] = [b.unary("exponential", value), b.unary("exponential", b.unary("negate", value))];
-  return b.with("multiply", b.binary("add", up, down), 0.5);
+/** From here on, asinh and acosh are log 2x to all digits, and a square would soon be too large. */
+const farOut = 2 ** 13;
+
+function logOfTwice(b: Builder, value: Value): Value {
+  return b.with("add", b.unary("log", value), Math.LN2);
 }
 
+/** log(x + √(x² + 1)), with the digits of small x kept: its distance from 1 is x + x² ÷ (1 + √(x² + 1)). */
 function asinh(b: Builder, value: Value): Value {
   const size = absolute(b, value);
-  const root = b.unary("sqrt", b.with("add", b.binary("multiply", size, size), 1));
-  return b.binary("multiply", b.unary("sign", value), b.unary("log", b.binary("add", size, root)));
+  const square = b.binary("multiply", size, size);
+  const root = b.unary("sqrt", b.with("add", square, 1));
+  const near = b.unary("log_plus_one", b.binary("add", size, b.binary("divide", square, b.with("add", root, 1))));
+  const isFar = b.compare("GT", size, like(b, size, farOut));
+  return b.binary("multiply", b.unary("sign", value), b.select(isFar, logOfTwice(b, size), near));
 }
 
+/** log(x + √(x² - 1)) by the distance of x from 1; NaN below 1. */
 function acosh(b: Builder, value: Value): Value {
-  const root = b.unary("sqrt", b.with("subtract", b.binary("multiply", value, value), 1));
-  return b.unary("log", b.binary("add", value, root));
+  const beyond = b.with("subtract", value, 1);
+  const root = b.unary("sqrt", b.binary("multiply", beyond, b.with("add", beyond, 2)));
+  const near = b.unary("log_plus_one", b.binary("add", beyond, root));
+  const isFar = b.compare("GT", value, like(b, value, farOut));
+  const isOutside = b.compare("LT", value, like(b, value, 1));
+  return b.select(isOutside, like(b, value, Number.NaN), b.select(isFar, logOfTwice(b, value), near));
 }
 
+/** √(1 - x²). */
 function cathetus(b: Builder, value: Value): Value {
   return b.unary("sqrt", b.binary("subtract", like(b, value, 1), b.binary("multiply", value, value)));
 }
@@ -196,7 +221,7 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
   Square: of((b, value) => b.binary("multiply", value, value)),
   Reciprocal: float(of((b, value) => b.binary("divide", like(b, value, 1), value))),
   Sinh: float(of(sinh)),
-  Cosh: of(cosh),
+  Cosh: of((b, value) => halfExponentials(b, absolute(b, value), "add")),
   Atan: float(of((b, value) => b.binary("atan2", value, like(b, value, 1)))),
   Asin: float(of((b, value) => b.binary("atan2", value, cathetus(b, value)))),
   Acos: float(of((b, value) => b.binary("atan2", cathetus(b, value), value))),
