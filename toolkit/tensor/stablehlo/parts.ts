@@ -290,18 +290,22 @@ class Cutter {
   /** The repeat that saves most; two that take turns where one of them comes once more than the other. */
   #longestRepeat(taken: readonly boolean[]): Repeat[] {
     const candidates: { start: number; end: number; length: number; count: number }[] = [];
-    // What is taken is like nothing else.
-    const kinds = Int32Array.from(this.#nodes, ({ kind }, at) => (taken[at] ? -1 - at : kind));
-    for (let length = shortest; length <= Math.min(longest, kinds.length / 2); length++) {
-      let run = 0;
-      for (let at = 0; at + length <= kinds.length; at++) {
-        if (at + length < kinds.length && kinds[at] === kinds[at + length]) run++;
-        else {
-          if (run >= length) {
-            const count = Math.floor(run / length) + 1;
-            candidates.push({ start: at - run, end: at + length, length, count });
+    const kinds = Int32Array.from(this.#nodes, ({ kind }) => kind);
+    // Between what is taken: a repeat does not reach over it, and short stretches are soon searched.
+    for (let from = 0, to = 0; from < taken.length; from = to + 1) {
+      to = taken.indexOf(true, from);
+      if (to < 0) to = taken.length;
+      for (let length = shortest; length <= Math.min(longest, (to - from) / 2); length++) {
+        let run = 0;
+        for (let at = from; at + length <= to; at++) {
+          if (at + length < to && kinds[at] === kinds[at + length]) run++;
+          else {
+            if (run >= length) {
+              const count = Math.floor(run / length) + 1;
+              candidates.push({ start: at - run, end: at + length, length, count });
+            }
+            run = 0;
           }
-          run = 0;
         }
       }
     }
