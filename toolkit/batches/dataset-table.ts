@@ -3,6 +3,7 @@ import { type RecordBatch, type Schema, Table, type Vector } from "apache-arrow"
 import type { Dataset, Example, Row, Split, Variant } from "#datasets/contract.ts";
 import { plain } from "./columns.ts";
 import { DataError, type DataWarning, dataError } from "./errors.ts";
+import { digest, taken } from "./rows.ts";
 
 export interface TableOrigin {
   readonly dataset: Dataset;
@@ -18,7 +19,10 @@ export interface TableOrigin {
   readonly warnings: readonly DataWarning[];
 }
 
-/** One split of a dataset. Every method of Arrow's Table works; slices and selections are plain tables again. */
+/**
+ * One split of a dataset. Every method of Arrow's Table works. `slice` and `filter` give tables that know their dataset too;
+ * a selection of columns is a plain table.
+ */
 export class DatasetTable extends Table implements TableOrigin {
   readonly dataset: Dataset;
   readonly split: Split;
@@ -52,6 +56,30 @@ export class DatasetTable extends Table implements TableOrigin {
     const row: Record<string, unknown> = {};
     for (const [name, column] of this.columns) row[name] = plain(column.get(i));
     return row;
+  }
+
+  /** Each row as `row` gives it, in order. Arrow's own iterator has whole numbers of 64 bits as bigint. */
+  *rows(): Generator<Row> {
+    for (let i = 0; i < this.numRows; i++) yield this.row(i);
+  }
+
+  /** The rows that `keep` says true of: `table.filter((row) => row.label === 1)`. */
+  filter(keep: (row: Row, i: number) => boolean): DatasetTable {
+    const indices: number[] = [];
+    for (let i = 0; i < this.numRows; i++) if (keep(this.row(i), i)) indices.push(i);
+    const fingerprint = digest(this.fingerprint, "rows", indices.join());
+    return new DatasetTable(this.schema, [...taken(this, indices, this.file)], { ...this.origin, fingerprint });
+  }
+
+  override slice(begin?: number, end?: number): DatasetTable {
+    const part = super.slice(begin, end);
+    const fingerprint = digest(this.fingerprint, "slice", String(begin), String(end));
+    return new DatasetTable(this.schema, part.batches, { ...this.origin, fingerprint });
+  }
+
+  private get origin(): TableOrigin {
+    const { dataset, split, variant, prefix, fingerprint, revision, file, warnings } = this;
+    return { dataset, split, variant, prefix, fingerprint, revision, file, warnings };
   }
 
   /**

@@ -5,14 +5,14 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type RecordBatch, type Table, tableToIPC } from "apache-arrow";
 import type { Dataset, Split, Variant } from "#datasets/contract.ts";
-import { findDataset, hubSplitOf, type ShotMode, shotRows, splitRows } from "#datasets/index.ts";
+import { findDataset, hubSplitOf, type KnownDatasetName, type ShotMode, shotRows, splitRows } from "#datasets/index.ts";
 import { cachedArrow, writeArrow } from "./arrow-files.ts";
-import { plain, recordBatch } from "./columns.ts";
+import { plain } from "./columns.ts";
 import { DatasetTable } from "./dataset-table.ts";
 import { type Environment, readEnvironment } from "./environment.ts";
 import { DataError, type DataWarning, dataError } from "./errors.ts";
-import { gathered } from "./flat-columns.ts";
 import type { HubOptions } from "./hub.ts";
+import { digest, taken } from "./rows.ts";
 import { findSource, type Source } from "./sources.ts";
 
 /** Changes when the Arrow files that older versions wrote must not be used again. */
@@ -42,7 +42,10 @@ export interface LoadOptions extends Pick<HubOptions, "onProgress" | "signal" | 
  * @param name a name of the catalogue (`glue/rte`, `mini/sst2`), or a dataset object of your own.
  * @throws DataError where the name, an option or the data is wrong; HubError where the file cannot be had.
  */
-export async function loadDataset(name: string | Dataset, options: LoadOptions = {}): Promise<DatasetTable> {
+export async function loadDataset(
+  name: KnownDatasetName | (string & Record<never, never>) | Dataset,
+  options: LoadOptions = {},
+): Promise<DatasetTable> {
   const { split = "train", variant = "fixed", prefix = true, seed = 42 } = options;
   const dataset = typeof name === "string" ? findDataset(name) : name;
   const from = options.from ?? dataset.source.folder;
@@ -196,23 +199,6 @@ function* decisiveRows({ decidedBy }: Dataset, batch: RecordBatch): Generator<nu
   }
 }
 
-/** The rows of a table in the order of `indices`. */
-function* taken(table: Table, indices: ArrayLike<number>, file: string): Generator<RecordBatch> {
-  const chunk = 65_536;
-  const columns = table.schema.fields.map((field) => table.getChild(field.name)!);
-  const all = Uint32Array.from(indices);
-  for (let start = 0; start < all.length; start += chunk) {
-    const part = all.subarray(start, start + chunk);
-    const flat = columns.map((column) => gathered(column, part));
-    yield recordBatch(
-      table.schema,
-      columns.map((column, i) => flat[i] ?? Array.from(part, (row) => column.get(row) as unknown)),
-      file,
-      start,
-    );
-  }
-}
-
 function checkOptions(dataset: Dataset, split: Split, variant: Variant, shots: number | undefined, seed: number): void {
   const wrong: string[] = [];
   if (!["train", "validation", "test"].includes(split))
@@ -223,8 +209,4 @@ function checkOptions(dataset: Dataset, split: Split, variant: Variant, shots: n
     wrong.push(`shots must be a whole number of at least 1, not ${shots}`);
   if (!Number.isSafeInteger(seed) || seed < 0) wrong.push(`seed must be a whole number from 0 on, not ${seed}`);
   if (wrong.length > 0) throw new DataError(`${dataset.name}: ${wrong.join("; ")}.`);
-}
-
-function digest(...parts: readonly string[]): string {
-  return createHash("sha256").update(parts.join("\0")).digest("hex").slice(0, 32);
 }

@@ -138,6 +138,22 @@ describe.skipIf(!hasShared)("real GLUE from a plain server of the hub's paths", 
 });
 
 describe("the generated stand-ins", () => {
+  it("give rows to filter, and slices, which know their dataset", async () => {
+    const table = await loadDataset("mini/mrpc", { split: "validation", environment });
+    const rows = [...table.rows()];
+    expect(rows).toHaveLength(table.numRows);
+    const kept = table.filter((row) => row.label === 1);
+    expect(kept.numRows).toBe(rows.filter((row) => row.label === 1).length);
+    expect(kept.numRows).toBeGreaterThan(0);
+    expect([...kept.rows()]).toEqual(rows.filter((row) => row.label === 1));
+    expect(new Set(kept.render().map(({ target }) => target))).toEqual(new Set(["1"]));
+    const part = table.slice(3, 6);
+    expect([...part.rows()]).toEqual(rows.slice(3, 6));
+    expect(part.renderRow(0)).toEqual(table.renderRow(3));
+    expect(new Set([table, kept, part, table.slice(3, 7)].map(({ fingerprint }) => fingerprint)).size).toBe(4);
+    expect(table.filter(() => false).numRows).toBe(0);
+  });
+
   it("load in every split, of every dataset, offline", async () => {
     expect(mini.size).toBe(Object.keys(catalogue).length);
     for (const [name, dataset] of mini)
