@@ -36,6 +36,11 @@ export type DatasetName =
   | (typeof others)[number]
   | (typeof nlg)[number];
 
+type LastPart<Name extends string> = Name extends `${string}/${infer Last}` ? Last : Name;
+
+/** Names to complete: the catalogue's and those of its generated stand-ins. Any other may be a dataset of one's own. */
+export type KnownDatasetName = DatasetName | `mini/${LastPart<DatasetName>}`;
+
 /** What MPT's source stage learns from: large, and of different kinds. */
 export const sources: readonly DatasetName[] = [
   "glue/mnli",

@@ -2,6 +2,8 @@
 // checks shape, ranges and names and collects all problems; what the method's options and the backbone add to them is
 // check.ts. Nothing is read from disk here.
 import type { Split, Variant } from "#datasets/contract.ts";
+import type { KnownDatasetName } from "#datasets/index.ts";
+import type { MethodName } from "#toolkit/methods/methods.ts";
 import { editDistance } from "#toolkit/methods/options.ts";
 import type { EngineChoice, Precision } from "#toolkit/tensor/contract.ts";
 
@@ -15,9 +17,9 @@ export interface CommonConfig {
   /** Folder of the backbone: config.json, safetensors, tokenizer.json. */
   readonly model: string;
   /** Dataset names; several are trained as one mixture, task ids in this order. */
-  readonly tasks: readonly string[];
+  readonly tasks: readonly (KnownDatasetName | (string & Record<never, never>))[];
   /** A name of the methods table. */
-  readonly method: string;
+  readonly method: MethodName | (string & Record<never, never>);
   /** The method's own options; what is absent is its default. */
   readonly options: Readonly<Record<string, unknown>>;
   readonly steps: number;

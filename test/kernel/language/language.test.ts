@@ -104,6 +104,12 @@ describe("completion", () => {
     expect((await complete("Bun.stringW|")).matches).toEqual(["stringWidth"]);
     expect((await complete("import { readFileSy| } from 'node:fs'")).matches).toEqual(["readFileSync"]);
     expect((await complete("import { html } from 'bunsen/kernel';\nhtml`x`.toStr|")).matches).toEqual(["toString"]);
+    expect((await complete("import { train } from 'bunsen';\ntrain({ run: 'a', method: 'mpt-|")).matches).toEqual([
+      "mpt-adapter",
+    ]);
+    expect((await complete("import { loadDataset } from 'bunsen';\nloadDataset('mini/ss|")).matches).toEqual([
+      "mini/sst2",
+    ]);
     expect((await complete("import { tiny } from 'tiny';\ntiny.s|")).matches).toEqual(["size"]);
     expect((await complete("import { double } from './helper.ts';\ndou|")).matches).toEqual(["double"]);
     expect((await complete("import { double } from './hel|'")).matches[0]).toMatch(/^helper(\.ts)?$/);
