@@ -5,8 +5,8 @@ import { parseArgs } from "node:util";
 import { Resvg } from "@resvg/resvg-js";
 import * as vega from "vega";
 import { compile, type TopLevelSpec } from "vega-lite";
-import { lossFigure, lossPoints, mixedSeeds, summarise, summaryFigure } from "#toolkit/report/index.ts";
-import { findRuns, runLabel } from "#toolkit/report/runs.ts";
+import { type Figure, lossFigure, lossPoints, summaryFigure } from "#toolkit/report/index.ts";
+import { summariseFolders } from "#toolkit/report/runs.ts";
 import { logRows, readRunLog } from "#toolkit/training/index.ts";
 import { writeAtomic } from "#toolkit/weights/index.ts";
 import { type Command, UsageError } from "./contract.ts";
@@ -29,6 +29,20 @@ function apart(folders: readonly string[]): Map<string, string> {
   return new Map(folders.map((folder, index) => [folder, paths[index]!.slice(shared).join("/")]));
 }
 
+const isRun = (folder: string): boolean => existsSync(join(folder, "log.arrow"));
+
+/** The loss of one run by stages, or a line for each of several. */
+function losses(folders: readonly string[]): Figure {
+  const names = apart(folders);
+  return lossFigure(
+    folders.flatMap((folder) => {
+      if (!isRun(folder)) throw new Error(`${folder} is no run: expected log.arrow in it`);
+      const points = lossPoints(logRows(readRunLog(join(folder, "log.arrow"))));
+      return folders.length === 1 ? points : points.map((point) => ({ ...point, stage: names.get(folder)! }));
+    }),
+  );
+}
+
 export const command: Command = {
   summary: "loss or scores of runs as a plot",
   usage: `usage: bunsen plot FOLDER … --out FILE.svg|FILE.png|FILE.vl.json [--what loss|scores]
@@ -47,31 +61,10 @@ export const command: Command = {
     const kind = extname(out);
     if (![".svg", ".png", ".json"].includes(kind))
       throw new UsageError(`--out: expected a name ending in .svg, .png or .json, got ${out}`);
-    const isRun = (folder: string): boolean => existsSync(join(folder, "log.arrow"));
     const what = values.what ?? (positionals.length === 1 && isRun(positionals[0]!) ? "loss" : "scores");
     if (what !== "loss" && what !== "scores") throw new UsageError(`--what: expected loss or scores, got ${what}`);
-    const names = apart(positionals);
-    const summaries =
-      what === "loss"
-        ? []
-        : summarise(
-            findRuns(positionals)
-              .filter((result) => result.stage !== "source")
-              .map((result) => ({ label: runLabel(result), result })),
-          );
-    for (const line of mixedSeeds(summaries)) terminal.err(`warning: ${line}.`);
     const figure =
-      what === "loss"
-        ? lossFigure(
-            positionals.flatMap((folder) => {
-              if (!isRun(folder)) throw new Error(`${folder} is no run: expected log.arrow in it`);
-              const points = lossPoints(logRows(readRunLog(join(folder, "log.arrow"))));
-              return positionals.length === 1
-                ? points
-                : points.map((point) => ({ ...point, stage: names.get(folder)! }));
-            }),
-          )
-        : summaryFigure(summaries);
+      what === "loss" ? losses(positionals) : summaryFigure(summariseFolders(positionals, "test", terminal.err) ?? []);
     if (figure.data.values.length === 0)
       throw new Error(`nothing to plot in ${positionals.join(", ")}: no finished run`);
     const bytes =

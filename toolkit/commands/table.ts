@@ -1,8 +1,8 @@
 // `bunsen table`: finished runs as a table of method × task.
 import { parseArgs } from "node:util";
 import { publishedBeside } from "#toolkit/experiments/published-table.ts";
-import { mixedSeeds, summarise, summaryTable } from "#toolkit/report/index.ts";
-import { findRuns, runLabel } from "#toolkit/report/runs.ts";
+import { summaryTable } from "#toolkit/report/index.ts";
+import { summariseFolders } from "#toolkit/report/runs.ts";
 import { type Command, UsageError } from "./contract.ts";
 
 export const command: Command = {
@@ -28,12 +28,8 @@ Among learning rates the best on validation is kept. FOLDER is a run or holds ru
     if (values.split !== "test" && values.split !== "validation") {
       throw new UsageError(`--split: expected test or validation, got ${values.split}`);
     }
-    const runs = findRuns(positionals).filter((result) => result.stage !== "source");
-    if (runs.length === 0) throw new Error(`no finished runs in ${positionals.join(", ")}; train some first`);
-    const summaries = summarise(
-      runs.map((result) => ({ label: runLabel(result), result })),
-      values.split,
-    );
+    const summaries = summariseFolders(positionals, values.split, terminal.err);
+    if (summaries === null) throw new Error(`no finished runs in ${positionals.join(", ")}; train some first`);
     const table = values.published ? publishedBeside(summaries) : summaryTable(summaries);
     const formats: Readonly<Record<string, () => string>> = {
       text: () => table.toString(),
@@ -44,7 +40,6 @@ Among learning rates the best on validation is kept. FOLDER is a run or holds ru
     const format = formats[values.format];
     if (format === undefined)
       throw new UsageError(`--format: expected one of ${Object.keys(formats).join(", ")}, got ${values.format}`);
-    for (const line of mixedSeeds(summaries)) terminal.err(`warning: ${line}.`);
     terminal.out(format());
     return 0;
   },

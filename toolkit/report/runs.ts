@@ -2,6 +2,7 @@
 import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, join, resolve } from "node:path";
 import { type RunResult, readResult } from "#toolkit/training/result.ts";
+import { mixedSeeds, type Summary, summarise } from "./summary.ts";
 
 /**
  * Finished runs in or below the given folders, teachers left out, in order of path; `run` is where each was found, also
@@ -33,3 +34,22 @@ export function findRuns(folders: readonly string[], depth = 6): RunResult[] {
  */
 export const runLabel = ({ run, method }: RunResult): string =>
   /^rate-.+-seed-\d+$/.test(basename(run)) ? basename(dirname(resolve(run))) : method;
+
+/**
+ * The finished runs in or below the folders, source stages left out, summed up; null where there are none. `warn` is told of
+ * lines that count a seed twice.
+ */
+export function summariseFolders(
+  folders: readonly string[],
+  split: "validation" | "test",
+  warn: (line: string) => void,
+): Summary[] | null {
+  const runs = findRuns(folders).filter((result) => result.stage !== "source");
+  if (runs.length === 0) return null;
+  const summaries = summarise(
+    runs.map((result) => ({ label: runLabel(result), result })),
+    split,
+  );
+  for (const line of mixedSeeds(summaries)) warn(`warning: ${line}.`);
+  return summaries;
+}
