@@ -38,8 +38,8 @@ export type DatasetName =
 
 type LastPart<Name extends string> = Name extends `${string}/${infer Last}` ? Last : Name;
 
-/** Names to complete: the catalogue's and those of its generated stand-ins. Any other may be a dataset of one's own. */
-export type KnownDatasetName = DatasetName | `mini/${LastPart<DatasetName>}`;
+/** The catalogue's names and those of its generated stand-ins, to be completed, or any other: a dataset of one's own. */
+export type AnyDatasetName = DatasetName | `mini/${LastPart<DatasetName>}` | (string & Record<never, never>);
 
 /** What MPT's source stage learns from: large, and of different kinds. */
 export const sources: readonly DatasetName[] = [

@@ -44,7 +44,7 @@ export type {
   Variant,
 } from "./contract.ts";
 export { DataError } from "./errors.ts";
-export { type DatasetName, type GroupName, groups, type KnownDatasetName } from "./groups.ts";
+export { type AnyDatasetName, type DatasetName, type GroupName, groups } from "./groups.ts";
 export { randperm } from "./randperm.ts";
 export { float32, int32, int64, list, schemaOf, struct, utf8 } from "./schema.ts";
 export { type ShotMode, shotRows } from "./shots.ts";

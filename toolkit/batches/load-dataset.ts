@@ -5,7 +5,7 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { type RecordBatch, type Table, tableToIPC } from "apache-arrow";
 import type { Dataset, Split, Variant } from "#datasets/contract.ts";
-import { findDataset, hubSplitOf, type KnownDatasetName, type ShotMode, shotRows, splitRows } from "#datasets/index.ts";
+import { type AnyDatasetName, findDataset, hubSplitOf, type ShotMode, shotRows, splitRows } from "#datasets/index.ts";
 import { cachedArrow, writeArrow } from "./arrow-files.ts";
 import { plain } from "./columns.ts";
 import { DatasetTable } from "./dataset-table.ts";
@@ -42,10 +42,7 @@ export interface LoadOptions extends Pick<HubOptions, "onProgress" | "signal" | 
  * @param name a name of the catalogue (`glue/rte`, `mini/sst2`), or a dataset object of your own.
  * @throws DataError where the name, an option or the data is wrong; HubError where the file cannot be had.
  */
-export async function loadDataset(
-  name: KnownDatasetName | (string & Record<never, never>) | Dataset,
-  options: LoadOptions = {},
-): Promise<DatasetTable> {
+export async function loadDataset(name: AnyDatasetName | Dataset, options: LoadOptions = {}): Promise<DatasetTable> {
   const { split = "train", variant = "fixed", prefix = true, seed = 42 } = options;
   const dataset = typeof name === "string" ? findDataset(name) : name;
   const from = options.from ?? dataset.source.folder;

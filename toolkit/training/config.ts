@@ -2,7 +2,7 @@
 // checks shape, ranges and names and collects all problems; what the method's options and the backbone add to them is
 // check.ts. Nothing is read from disk here.
 import type { Split, Variant } from "#datasets/contract.ts";
-import type { KnownDatasetName } from "#datasets/index.ts";
+import type { AnyDatasetName } from "#datasets/index.ts";
 import type { MethodName } from "#toolkit/methods/methods.ts";
 import { editDistance } from "#toolkit/methods/options.ts";
 import type { EngineChoice, Precision } from "#toolkit/tensor/contract.ts";
@@ -17,7 +17,7 @@ export interface CommonConfig {
   /** Folder of the backbone: config.json, safetensors, tokenizer.json. */
   readonly model: string;
   /** Dataset names; several are trained as one mixture, task ids in this order. */
-  readonly tasks: readonly (KnownDatasetName | (string & Record<never, never>))[];
+  readonly tasks: readonly AnyDatasetName[];
   /** A name of the methods table. */
   readonly method: MethodName | (string & Record<never, never>);
   /** The method's own options; what is absent is its default. */
