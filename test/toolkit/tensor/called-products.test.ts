@@ -1,8 +1,8 @@
 // Products that a library computes: what becomes a call and how it is described, that the numbers are the eager ones for
 // every arrangement of operands, oneDNN against plain loops, and files that are no oneDNN. What needs the libraries is
 // skipped where they are not installed.
-import { copyFileSync, existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { compile, currentEngine, NativeLibraryError, tf, useEngine } from "#toolkit/tensor/index.ts";
@@ -338,10 +338,27 @@ describe.skipIf(!isInstalled)("oneDNN and plain loops", () => {
     // One number left over from the eights and fours that are widened and narrowed at once.
     ["16 16 2 3 7 11 7 1 11 1 11 1", 1e-2],
   ];
+  // What two threads share piece by piece on some processors: rows, columns, batches, with a last piece that is smaller.
+  const cut: [string, number][] = [
+    ["32 32 2 140 190 180 190 1 180 1 180 1", 1e-5],
+    ["32 32 2 140 190 180 190 1 1 190 180 1", 1e-5],
+    ["32 32 2 32 200 700 200 1 700 1 700 1", 1e-5],
+    ["32 32 2 48 720 130 720 1 1 720 130 1", 1e-5],
+    ["32 32 2 200 190 130 190 1 1 190 130 1", 1e-5],
+    ["32 32 3 5 100 90 95 9000 90 1 8550 95 1 9500 95 1", 1e-5],
+    ["32 32 4 2 5 70 70 90 24500 4900 1 70 31500 90 450 1 31500 90 450 1", 1e-5],
+    ["16 32 2 140 190 180 190 1 180 1 180 1", 1e-5],
+    ["16 16 2 140 190 180 190 1 1 190 180 1", 1e-2],
+    ["16 32 2 200 190 130 190 1 1 190 130 1", 1e-5],
+    ["16 16 2 32 200 700 200 1 700 1 700 1", 1e-2],
+    ["16 32 2 48 720 130 720 1 1 720 130 1", 1e-5],
+    ["16 16 3 5 100 90 95 9000 90 1 8550 95 1 9500 95 1", 1e-2],
+    ["16 16 4 2 5 70 70 90 24500 4900 1 70 31500 90 450 1 31500 90 450 1", 1e-2],
+  ];
   const result = (onednn: Onednn, description: string, how?: Parameters<Onednn["multiply"]>[4]): Float32Array => {
     const [type, outType] = description.split(" ").map(Number) as [number, number];
-    const operand = (seed: number) => (type === 16 ? narrow(values(45_000, seed)) : values(45_000, seed));
-    const out = outType === 16 ? new Uint16Array(45_000) : new Float32Array(45_000);
+    const operand = (seed: number) => (type === 16 ? narrow(values(150_000, seed)) : values(150_000, seed));
+    const out = outType === 16 ? new Uint16Array(150_000) : new Float32Array(150_000);
     onednn.multiply(description, operand(1), operand(2), out, how);
     return out instanceof Uint16Array ? widen(out) : out;
   };
@@ -356,6 +373,19 @@ describe.skipIf(!isInstalled)("oneDNN and plain loops", () => {
     expect(off(result(onednn, description), plain)).toBeLessThan(tolerance);
     expect(off(result(onednn, description, "widened"), plain)).toBeLessThan(tolerance);
     // Each of these has code of its own for this processor.
+    expect(onednn.slowProducts()).toBe(slow);
+  });
+
+  const processor = existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "";
+  const isShared = availableParallelism() === 2 && /AuthenticAMD/.test(processor) && /\bavx512bw\b/.test(processor);
+  it.each(cut)("agree where two threads share the pieces: %s", (description, tolerance) => {
+    const onednn = start();
+    const [cuts, slow] = [onednn.cutProducts(), onednn.slowProducts()];
+    const plain = result(onednn, description, "by loops");
+    expect(Math.max(...plain.map(Math.abs))).toBeGreaterThan(1);
+    for (let round = 0; round < 5; round++)
+      expect(off(result(onednn, description), plain), `round ${round}`).toBeLessThan(tolerance);
+    expect(onednn.cutProducts() - cuts).toBe(isShared ? 1 : 0);
     expect(onednn.slowProducts()).toBe(slow);
   });
 

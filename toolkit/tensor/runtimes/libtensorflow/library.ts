@@ -65,18 +65,26 @@ const table = {
 } as const;
 
 /**
- * What XLA is told, unless the user does. Three things took more time to compile than steps gained:
+ * What XLA is told, unless the user does. Three things took more time to compile than steps gained, and one costs steps:
  * - It would cut each sum of more than 32 numbers into windows, as code of its own that fuses with nothing: a quarter of a T5
  *   step's kernels. Builder does so where it is needed for accuracy.
  * - Its newer emitter takes each loop through a dozen passes of MLIR; the older one writes LLVM's code at once. That one is
  *   slow where it writes in place, so it is for builders that avoid it (called products), and drops a NaN that is the second
  *   operand of a minimum or maximum, unless it is told to look.
  * - LLVM would write out loops of eight turns, a target's positions, eight times.
+ * - Sums and maxima of whole tensors' rows would be YNNPACK's, which takes one thread for each and fuses with nothing: a
+ *   seventh of what a bf16 step of T5 does between its products. With the newer emitter it makes no difference.
  */
 const xlaFlags = ({ calledProducts }: OpenOptions): string =>
   [
     "--xla_disable_hlo_passes=tree_reduction_rewriter",
-    ...(calledProducts ? ["--xla_cpu_use_fusion_emitters=false", "--xla_cpu_enable_fast_min_max=false"] : []),
+    ...(calledProducts
+      ? [
+          "--xla_cpu_use_fusion_emitters=false",
+          "--xla_cpu_enable_fast_min_max=false",
+          "--xla_cpu_experimental_ynn_fusion_type=-reduce",
+        ]
+      : []),
     "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling",
   ].join(" ");
 

@@ -31,6 +31,7 @@ const symbols = {
   version_of: { args: ["i32"], returns: "i32" },
   has_narrow_code: { args: [], returns: "i32" },
   slow_products: { args: [], returns: "i64" },
+  cut_products: { args: [], returns: "i64" },
   multiply_once: { args: ["ptr", "ptr", "ptr", "ptr", "u64", "i32"], returns: "void" },
   enlist: { args: ["ptr", "u64", "ptr"], returns: "i32" },
 } as const;
@@ -46,6 +47,8 @@ export interface Onednn {
   readonly hasBf16: boolean;
   /** How many descriptions were met that are computed by loops or by reference code. */
   slowProducts(): number;
+  /** How many descriptions were met whose products two threads share piece by piece. */
+  cutProducts(): number;
   /** Computes one product of row-major arrays, as a program would or in one of its ways. */
   multiply(
     description: string,
@@ -97,6 +100,7 @@ export function startOnednn({ path, looked }: OnednnDiscovery, tensorflow: strin
     products: { target, elements: ["f32", "bf16"] },
     hasBf16: c.has_narrow_code() !== 0,
     slowProducts: () => Number(c.slow_products()),
+    cutProducts: () => Number(c.cut_products()),
     multiply(description, left, right, out, how = "as a program") {
       const key = Buffer.from(description);
       c.multiply_once(out, left, right, key, BigInt(key.length), ways.indexOf(how));

@@ -27,6 +27,9 @@ extern int pthread_cond_signal(void *);
 extern int pthread_cond_broadcast(void *);
 extern int pthread_create(void *, const void *, void *(*)(void *), void *);
 extern int pthread_detach(size_t);
+extern int pthread_setaffinity_np(size_t, size_t, const void *);
+extern int sched_getaffinity(int, size_t, void *);
+extern int sched_getcpu(void);
 
 enum { resolve_now = 2, max_rank = 12, buckets = 1024, page = 4096 };
 enum { readable = 1, writable = 2, own = 2, anonymous = 32 }; // mmap's, on Linux
@@ -38,6 +41,8 @@ enum { processor = 1, openmp = 2, in_order = 1, implementation = 8, given = 1, s
 static const double small = 4194304;
 /** Rows up to which turning a matrix costs more than multiplying by it. */
 static const dim_t few = 64;
+/** Looks, each some 15 ns long, for others to finish before this thread sleeps: waking it takes 50 microseconds. */
+static const int looks = 1000;
 
 static const version_t *(*version)(void);
 static int (*engine_create)(void **, int, size_t);
@@ -63,6 +68,20 @@ static void (*set_threads)(int);
 static void *engine, *options;
 /** How many threads a large product has, and whether products of bf16 have code of their own here. */
 static int threads, has_bf16;
+/**
+ * Whether sgemm is slow with a right operand that it has to turn; whether two threads share large products piece by piece.
+ * On an AMD processor with AVX-512 (Zen 4) sgemm gives 172 GFLOP/s where such an operand has rows of 12 KiB, a primitive 213,
+ * and a step of T5-base takes 0.95 of its time if products are shared. On a Xeon sgemm is the faster one, and with AMX
+ * oneDNN packs for a quarter of the time, which pieces would do more often; on AVX2 smaller pieces are slower.
+ */
+static int turns_slowly, shares;
+
+/** A part of a product: a smaller one, and where its operands and its result begin, in bytes. */
+struct piece {
+  struct product *product;
+  dim_t left, right, out;
+};
+enum { most_pieces = 4 };
 
 /** A product as a program describes it: [.., M, K] by [.., K, N]. */
 struct product {
@@ -76,6 +95,8 @@ struct product {
   void *primitive;
   const void *scratch; // description of the memory that the primitive works in
   size_t scratch_size; // in bytes; 0: it needs none
+  int pieces;          // 0: it is computed as a whole
+  struct piece piece[most_pieces];
 };
 /** Ways to compute a product: oneDNN's object for it, products of f32 matrices (sgemm), or loops. */
 enum { primitives = 1, matrices, slow_loops };
@@ -83,12 +104,16 @@ enum { primitives = 1, matrices, slow_loops };
 // Mutexes and conditions; zeros are fresh ones.
 static long table[8], turn[8], state[8], shelf[8], crew[8], wanted[16], finished[16], called[16], done[16];
 static struct product *known[buckets];
-static long slow;
+static long slow, cuts;
 
 /** How many products were or will be computed by loops, ours or oneDNN's reference code. */
 long slow_products(void) { return slow; }
 
-static int has_bf16_code(void);
+/** How many products two threads share piece by piece. */
+long cut_products(void) { return cuts; }
+
+static int has_wide_code(int type);
+static int is_amd(void);
 
 /** 0, or the number of the reason in library.ts. */
 int start(const char *path, int count) {
@@ -123,7 +148,9 @@ int start(const char *path, int count) {
   // The memory that a primitive works in is given to each call. oneDNN's own belongs to the primitive: two threads in one
   // primitive, which XLA's are, would write over each other's numbers.
   if (options_create(&options) || options_scratchpad(options, given)) return 5;
-  has_bf16 = has_bf16_code();
+  has_bf16 = has_wide_code(bf16);
+  turns_slowly = is_amd() && has_wide_code(f32);
+  shares = turns_slowly && threads == 2;
   return 0;
 }
 
@@ -154,14 +181,25 @@ static int create(struct product *p) {
   return !strncmp(name, "brg", 3) && strstr(name, "512") ? wide : !strncmp(name, "ref", 3) ? no_code : some_code;
 }
 
-/** Whether products of bf16 have code of their own here, which uses registers of 512 bits. */
-static int has_bf16_code(void) {
-  static struct product p;
-  p.type = bf16, p.out_type = f32, p.rank = 2;
-  p.left[0] = p.left[1] = p.right[0] = p.right[1] = p.out[0] = p.out[1] = 64;
-  p.left_by[0] = p.right_by[0] = p.out_by[0] = 64;
-  p.left_by[1] = p.right_by[1] = p.out_by[1] = 1;
-  return create(&p) == wide;
+/** Whether products of numbers of a type have code of their own here that uses registers of 512 bits. */
+static int has_wide_code(int type) {
+  static struct product products[2];
+  struct product *p = &products[type == f32];
+  p->type = type, p->out_type = f32, p->rank = 2;
+  p->left[0] = p->left[1] = p->right[0] = p->right[1] = p->out[0] = p->out[1] = 64;
+  p->left_by[0] = p->right_by[0] = p->out_by[0] = 64;
+  p->left_by[1] = p->right_by[1] = p->out_by[1] = 1;
+  return create(p) == wide;
+}
+
+static int is_amd(void) {
+#ifdef __x86_64__
+  unsigned leaf = 0, b, c, d;
+  __asm__ volatile("cpuid" : "+a"(leaf), "=b"(b), "=c"(c), "=d"(d));
+  return b == 0x68747541 && d == 0x69746e65 && c == 0x444d4163; // "AuthenticAMD"
+#else
+  return 0;
+#endif
 }
 
 static dim_t number(const char **at, const char *end) {
@@ -186,13 +224,68 @@ static int are_matrices(const struct product *p) {
   return 1;
 }
 
+/** Chooses how to compute a product with its number of threads. */
+static void choose(struct product *p) {
+  int code, is_matrix = p->rank == 2 && p->type == f32, rows = p->rank - 2, columns = p->rank - 1;
+  p->way = are_matrices(p) ? matrices : slow_loops;
+  // bf16 that the processor has no code for is widened, for sgemm.
+  if (p->way == matrices && p->type == bf16 && !has_bf16) return;
+  // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB. But with
+  // few rows sgemm turns all of a turned right operand for them, and some processors are slow at turning.
+  if (p->way == matrices && is_matrix && (p->right_by[columns] == 1 || (p->out[rows] > few && !turns_slowly))) return;
+  // The object is made for the number of threads of now.
+  set_threads(p->threads);
+  code = create(p);
+  if (code != no_code || (p->primitive && p->way == slow_loops)) p->way = primitives;
+  else if (p->way == slow_loops) slow++;
+  if (code == no_code && p->way == primitives) slow++;
+}
+
+/**
+ * Cuts a large product for two threads, which take the pieces as they become free. Objects of oneDNN's for two threads are
+ * divided into equal halves, and one core waits for the other's wherever that one began late or is slower.
+ */
+static void cut(struct product *p) {
+  int rows = p->rank - 2, columns = p->rank - 1, at = 0, i, has_few = p->out[rows] <= few;
+  dim_t step, bytes = p->type == bf16 ? 2 : 4, out_bytes = p->out_type == bf16 ? 2 : 4;
+  // Of a batch the first dimension of some length: what is cut across others is no stretch of memory, which slows oneDNN.
+  while (at < rows && p->out[at] == 1) at++;
+  // Few rows are cut only where each column would have to be turned for them.
+  if (at == rows && has_few && !(p->right_by[columns] != 1 && p->out[columns] < p->right[rows])) at = columns;
+  step = has_few && at >= rows ? (p->out[at] + 1) / 2 : (p->out[at] + most_pieces - 1) / most_pieces;
+  // What oneDNN's kernels take at a time.
+  if (at >= rows) step = (step + 15) / 16 * 16;
+  for (i = 0; i * step < p->out[at]; i++) {
+    struct piece *piece = &p->piece[i];
+    dim_t begin = i * step, length = p->out[at] - begin < step ? p->out[at] - begin : step;
+    piece->left = at == columns ? 0 : begin * p->left_by[at] * bytes;
+    piece->right = at == rows ? 0 : begin * p->right_by[at] * bytes;
+    piece->out = begin * p->out_by[at] * out_bytes;
+    // All but the last one are alike, and so may that one be.
+    if (i > 0 && length == step) {
+      piece->product = p->piece[0].product;
+      continue;
+    }
+    piece->product = calloc(1, sizeof *p);
+    memcpy(piece->product, p, sizeof *p);
+    piece->product->out[at] = length;
+    if (at != columns) piece->product->left[at] = length;
+    if (at != rows) piece->product->right[at] = length;
+    piece->product->threads = 1;
+    choose(piece->product);
+    if (piece->product->way == slow_loops) return;
+  }
+  p->pieces = i;
+  cuts++;
+}
+
 /** Reads "type, result's type, rank, batch.., M, K, N, strides of left.., right.., result..". */
 static struct product *describe(const char *key, size_t length) {
   struct product *p = calloc(1, sizeof *p);
   char *copy = calloc(length + 1, 1);
   const char *at = key, *end = key + length;
   double work = 1;
-  int i, batch, code;
+  int i, batch;
   memcpy(copy, key, length);
   p->key = copy;
   p->length = length;
@@ -209,17 +302,8 @@ static struct product *describe(const char *key, size_t length) {
   for (i = 0; i < p->rank; i++) p->out_by[i] = number(&at, end);
   work = work * p->left[batch] * p->left[batch + 1] * p->right[batch + 1];
   p->threads = work < small ? 1 : threads;
-  p->way = are_matrices(p) ? matrices : slow_loops;
-  // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB. But with
-  // few rows sgemm turns all of a turned right operand for them. bf16 that the processor has no code for is widened.
-  if (p->way == matrices && (p->type == bf16 ? !has_bf16 : p->rank == 2 && (p->out[0] > few || p->right_by[1] == 1)))
-    return p;
-  // The object is made for the number of threads of now.
-  set_threads(p->threads);
-  code = create(p);
-  if (code != no_code || (p->primitive && p->way == slow_loops)) p->way = primitives;
-  else if (p->way == slow_loops) slow++;
-  if (code == no_code && p->way == primitives) slow++;
+  if (p->threads > 1 && shares) cut(p);
+  if (p->pieces == 0) choose(p);
   return p;
 }
 
@@ -357,8 +441,24 @@ static int by_primitive(const struct product *p, const void *a, const void *b, v
 static struct {
   void (*run)(void *what, int part);
   void *what;
-  int parts, next, left, members;
+  int parts, next, left, members, away;
+  size_t helper;
 } shift;
+
+/**
+ * Keeps the one helper from the processor that its caller runs on. Woken while another thread is about to leave the second
+ * processor it would be put there, and stay: one product in thirty took twice its time.
+ */
+static void send_away(void) {
+  unsigned long allowed[16];
+  int cpu = sched_getcpu(), i, others = 0;
+  if (shift.members != 1 || cpu == shift.away || cpu < 0 || cpu >= 64 * 16) return;
+  for (i = 0; i < 16; i++) allowed[i] = 0;
+  if (sched_getaffinity(0, sizeof allowed, allowed) < 0) return;
+  allowed[cpu / 64] &= ~(1ul << cpu % 64);
+  for (i = 0; i < 16; i++) others |= allowed[i] != 0;
+  if (others && !pthread_setaffinity_np(shift.helper, sizeof allowed, allowed)) shift.away = cpu;
+}
 
 static void *help(void *nothing) {
   pthread_mutex_lock(crew);
@@ -375,15 +475,26 @@ static void *help(void *nothing) {
   return nothing;
 }
 
+static void rest(void) {
+#ifdef __x86_64__
+  __asm__ volatile("pause");
+#endif
+}
+
 /** Runs `parts` parts. More than one: for one caller at a time. */
 static void divide(void (*run)(void *, int), void *what, int parts) {
   size_t member;
+  int look;
   if (parts == 1) {
     run(what, 0);
     return;
   }
   pthread_mutex_lock(crew);
-  for (; shift.members < threads - 1 && !pthread_create(&member, 0, help, 0); shift.members++) pthread_detach(member);
+  for (; shift.members < threads - 1 && !pthread_create(&member, 0, help, 0); shift.members++) {
+    pthread_detach(member); // it never ends, so its name stays good
+    shift.helper = member, shift.away = -1;
+  }
+  send_away();
   shift.run = run, shift.what = what, shift.next = 0, shift.parts = shift.left = parts;
   pthread_cond_broadcast(called);
   while (shift.next < shift.parts) {
@@ -393,6 +504,9 @@ static void divide(void (*run)(void *, int), void *what, int parts) {
     pthread_mutex_lock(crew);
     if (--shift.left == 0) pthread_cond_signal(done);
   }
+  pthread_mutex_unlock(crew);
+  for (look = 0; look < looks && *(volatile int *)&shift.left > 0; look++) rest();
+  pthread_mutex_lock(crew);
   while (shift.left > 0) pthread_cond_wait(done, crew);
   pthread_mutex_unlock(crew);
 }
@@ -535,6 +649,31 @@ static int compute(const struct product *p, const void **in, void *out, int coun
   return by_primitive(p, in[0], in[1], out);
 }
 
+/** A product that is cut, with its operands. */
+struct cut_work {
+  const struct product *product;
+  const char *left, *right;
+  char *out;
+  int failed;
+};
+
+static void compute_piece(void *what, int part) {
+  struct cut_work *w = what;
+  const struct piece *piece = &w->product->piece[part];
+  const void *in[2];
+  in[0] = w->left + piece->left, in[1] = w->right + piece->right;
+  if (compute(piece->product, in, w->out + piece->out, 1)) w->failed = 1;
+}
+
+static int by_pieces(const struct product *p, const void **in, void *out) {
+  struct cut_work w;
+  w.product = p, w.left = in[0], w.right = in[1], w.out = out, w.failed = 0;
+  pthread_mutex_lock(turn);
+  divide(compute_piece, &w, p->pieces);
+  pthread_mutex_unlock(turn);
+  return w.failed;
+}
+
 /** What `serve` is to compute now. */
 static struct {
   const struct product *product;
@@ -583,8 +722,11 @@ static int hand_over(const struct product *p, const void **in, void *out) {
 
 static void multiply(void *out, const void **in, const char *key, size_t length) {
   const struct product *p = product_of(key, length);
-  if (p->way == slow_loops || (p->threads == 1 ? compute(p, in, out, 1) : hand_over(p, in, out)))
-    loops(p, in[0], in[1], out);
+  int failed = p->pieces > 0        ? by_pieces(p, in, out)
+               : p->way == slow_loops ? 1
+               : p->threads == 1    ? compute(p, in, out, 1)
+                                    : hand_over(p, in, out);
+  if (failed) loops(p, in[0], in[1], out);
 }
 
 // XLA's foreign functions. Of each struct what lies before the last member that is read.
