@@ -1,11 +1,17 @@
 // StableHLO through libtensorflow: the op XlaCallModule takes a module's text and XLA compiles it at the first call. One
 // executable is one op description, or several that run one after the other (stablehlo/parts.ts); calls run on the engine
 // thread. Donation is done by freeing: XlaCallModule ignores aliasing.
-import { ptr } from "bun:ffi";
 import type * as tf from "@tensorflow/tfjs-core";
 import type { Executable } from "../../compile.ts";
-import { besideEngine, callOnThread } from "../../native/thread.ts";
-import { bytesOf, type Element, type Program, type Value } from "../../stablehlo/builder.ts";
+import {
+  besideEngine,
+  forgetScript,
+  runScript,
+  type Script,
+  type ScriptCall,
+  type ScriptRunner,
+} from "../../native/thread.ts";
+import { bytesOf, type Element, type Program, range, type Value } from "../../stablehlo/builder.ts";
 import type { Part, Parts } from "../../stablehlo/parts.ts";
 import { addressOf, newTensor } from "./binding.ts";
 import { type Handle, type Tensorflow, types } from "./library.ts";
@@ -28,15 +34,27 @@ export interface HandleStore {
   adopt(handle: Handle): tf.Tensor;
 }
 
-type OnThread = typeof callOnThread;
+/** Slots of every script here: the status that all calls set, and the op that is being made. */
+const [statusSlot, opSlot, firstSlot] = [0, 1, 2];
 
-/** A module that XLA compiles once: handles in, handles out, which are the caller's to delete. */
-type Module = (inputs: readonly bigint[], onThread: OnThread) => Promise<BigUint64Array>;
+/** Where a call of a module finds its inputs, leaves its results, which follow each other, and keeps their number. */
+interface Places {
+  readonly inputs: readonly number[];
+  readonly results: number;
+  readonly count: number;
+}
 
-function moduleOf(tensorflow: Tensorflow, { text, takes, gives }: Part, name: string): Module {
-  const { c, context, status, check } = tensorflow;
+/** A module that XLA compiles once. */
+interface Module {
+  readonly results: number;
+  /** One run of it, in a script. */
+  calls(places: Places): readonly ScriptCall[];
+  /** What C reads during such a run. */
+  readonly held: unknown;
+}
+
+function moduleOf(tensorflow: Tensorflow, { text, takes, gives }: Part): Module {
   const platform = tensorflow.devices.some(({ type }) => type === "GPU") ? "CUDA" : "CPU";
-  // C reads these while an op is built; `held` also keeps the description alive as long as the executable.
   const module = Buffer.from(text);
   const typesOf = (values: readonly Value[]): Int32Array =>
     Int32Array.from(values, ({ element }) => typeNumbers[element]);
@@ -47,76 +65,165 @@ function moduleOf(tensorflow: Tensorflow, { text, takes, gives }: Part, name: st
   const platforms = Buffer.from(platform);
   const platformPointers = BigUint64Array.of(addressOf(platforms));
   const platformLengths = BigUint64Array.of(BigInt(platforms.length));
-  const held = {
-    module,
-    inputTypes,
-    outputTypes,
-    shapes,
-    shapePointers,
-    ranks,
-    platforms,
-    platformPointers,
-    platformLengths,
+  const held: unknown[] = [module, inputTypes, outputTypes, shapes, shapePointers, ranks];
+  held.push(platforms, platformPointers, platformLengths);
+  const word = (name: string): bigint => {
+    const bytes = Buffer.from(`${name}\0`);
+    held.push(bytes);
+    return addressOf(bytes);
   };
-
-  const build = (inputs: readonly bigint[]): Handle => {
-    const op = c.TFE_NewOp(context, "XlaCallModule", status);
-    check(`preparing ${name}`);
-    const handles = BigUint64Array.from(inputs);
-    // The op holds a reference to each input: tensors may be freed while it runs.
-    c.TFE_OpAddInputList(op, handles.length > 0 ? handles : null, handles.length, status);
-    check(`passing ${handles.length} arguments to ${name}`);
-    c.TFE_OpSetAttrInt(op, "version", callingConvention);
-    c.TFE_OpSetAttrString(op, "module", module, BigInt(module.length));
-    c.TFE_OpSetAttrTypeList(op, "Tin", inputTypes.length > 0 ? inputTypes : null, inputTypes.length);
-    c.TFE_OpSetAttrTypeList(op, "Tout", outputTypes, outputTypes.length);
-    c.TFE_OpSetAttrShapeList(op, "Sout", shapePointers, ranks, outputTypes.length, status);
-    check(`describing the results of ${name}`);
-    c.TFE_OpSetAttrStringList(op, "platforms", platformPointers, platformLengths, 1);
-    return op!;
-  };
-
-  return async (inputs, onThread) => {
-    const op = build(inputs);
-    const made = new BigUint64Array(gives.length);
-    const count = Int32Array.of(made.length);
-    const own = c.TF_NewStatus()!;
-    try {
-      await onThread(
-        {
-          address: tensorflow.address("TFE_Execute"),
-          arguments: [BigInt(op), ptr(made), ptr(count), BigInt(own)],
-          returns: "void",
-        },
-        { made, count, held },
-      );
-      check(`running ${name}`, own);
-    } finally {
-      c.TFE_DeleteOp(op);
-      c.TF_DeleteStatus(own);
-    }
-    return made;
+  const [type, version, body, tin, tout, sout, wanted] = [
+    "XlaCallModule",
+    "version",
+    "module",
+    "Tin",
+    "Tout",
+    "Sout",
+    "platforms",
+  ].map(word) as [bigint, bigint, bigint, bigint, bigint, bigint, bigint];
+  const [op, status] = [{ slot: opSlot }, { slot: statusSlot }];
+  const step = (name: keyof Tensorflow["c"], ...args: ScriptCall["arguments"]): ScriptCall => ({
+    address: tensorflow.address(name),
+    arguments: args,
+    returns: "void",
+    isChecked: args.includes(status),
+  });
+  return {
+    held,
+    results: gives.length,
+    calls: ({ inputs, results, count }) => [
+      { ...step("TFE_NewOp", tensorflow.context as number, type, status), returns: "ptr", into: opSlot },
+      ...inputs.map((slot) => step("TFE_OpAddInput", op, { slot }, status)),
+      step("TFE_OpSetAttrInt", op, version, callingConvention),
+      step("TFE_OpSetAttrString", op, body, addressOf(module), module.length),
+      step("TFE_OpSetAttrTypeList", op, tin, inputTypes.length > 0 ? addressOf(inputTypes) : 0, inputTypes.length),
+      step("TFE_OpSetAttrTypeList", op, tout, addressOf(outputTypes), outputTypes.length),
+      step("TFE_OpSetAttrShapeList", op, sout, addressOf(shapePointers), addressOf(ranks), outputTypes.length, status),
+      step("TFE_OpSetAttrStringList", op, wanted, addressOf(platformPointers), addressOf(platformLengths), 1),
+      step("TFE_Execute", op, { addressOf: results }, { addressOf: count }, status),
+      { ...step("TFE_DeleteOp", op), clears: opSlot },
+    ],
   };
 }
 
-/**
- * Runs the parts one after the other; what no later one reads is freed as soon as that is so. In the first run, threads
- * beside it compile parts from the last one on.
- */
-function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Program, name: string): Module {
-  const { c, status, check } = tensorflow;
-  const modules = parts.map((part) => moduleOf(tensorflow, part, name));
-  const results = program.results.map((value) => value.name);
+/** A script of modules, with the slots that a run begins with. */
+interface ModuleScript {
+  readonly script: Script;
+  readonly slots: BigUint64Array;
+  readonly held: unknown;
+}
+
+/** Runs a script in `slots`, in which the inputs' handles are; the results' are after it, the caller's to delete. */
+async function runModules(
+  { c, check }: Tensorflow,
+  { script, held }: ModuleScript,
+  slots: BigUint64Array,
+  run: ScriptRunner,
+  name: string,
+): Promise<void> {
+  const own = c.TF_NewStatus()!;
+  slots[statusSlot] = BigInt(own);
+  try {
+    await run(script, slots, held);
+    check(`running ${name}`, own);
+  } finally {
+    if (slots[opSlot] !== 0n) c.TFE_DeleteOp(slots[opSlot]!);
+    c.TF_DeleteStatus(own);
+  }
+}
+
+/** Slots that C may write to: in an ArrayBuffer of their own. */
+const slotsFor = (count: number): BigUint64Array => new BigUint64Array(new ArrayBuffer(8 * count));
+
+const codeOf = (tensorflow: Tensorflow): ScriptCall => ({
+  address: tensorflow.address("TF_GetCode"),
+  arguments: [{ slot: statusSlot }],
+  returns: "i32",
+});
+
+/** Another handle of the same tensor. */
+function share({ c, status, check }: Tensorflow, handle: bigint, name: string): bigint {
+  const other = c.TFE_TensorHandleCopySharingTensor(handle, status);
+  check(`passing a tensor to ${name}`);
+  return BigInt(other!);
+}
+
+/** Handles in, handles out, which are the caller's to delete. What goes in may be deleted meanwhile. */
+type Runner = (inputs: readonly bigint[], run: ScriptRunner) => Promise<BigUint64Array>;
+
+/** Runs one module. */
+function runnerOf(tensorflow: Tensorflow, module: Module, inputs: number, name: string) {
+  const places = {
+    inputs: range(inputs).map((index) => firstSlot + index),
+    count: firstSlot + inputs,
+    results: firstSlot + inputs + 1,
+  };
+  const one: ModuleScript = {
+    script: { calls: module.calls(places), check: codeOf(tensorflow) },
+    slots: slotsFor(places.results + module.results),
+    held: module.held,
+  };
+  one.slots[places.count] = BigInt(module.results);
+  const run: Runner = async (handles, onThread) => {
+    const slots = slotsFor(one.slots.length);
+    slots.set(one.slots);
+    try {
+      for (const [index, handle] of handles.entries()) slots[places.inputs[index]!] = share(tensorflow, handle, name);
+      await runModules(tensorflow, one, slots, onThread, name);
+      return slots.slice(places.results);
+    } finally {
+      for (const slot of places.inputs) if (slots[slot] !== 0n) tensorflow.c.TFE_DeleteTensorHandle(slots[slot]!);
+    }
+  };
+  return { run, forget: () => forgetScript(one.script) };
+}
+
+/** The parts of a program as one script: what no later one reads is freed as soon as that is so. */
+function scriptOfParts(tensorflow: Tensorflow, modules: readonly Module[], { calls }: Parts, program: Program) {
+  const slotOf = new Map<string, number>();
+  let slot = firstSlot;
+  for (const { value } of program.arguments) slotOf.set(value.name, slot++);
+  const script: ScriptCall[] = [];
+  const counts = new Map<number, number>();
+  const isResult = new Set(program.results.map(({ name }) => name));
+  const lastReader = lastReaders(calls, isResult);
+  for (const [index, { part, takes, gives }] of calls.entries()) {
+    const places = { inputs: takes.map((value) => slotOf.get(value)!), count: slot++, results: slot };
+    counts.set(places.count, gives.length);
+    for (const value of gives) slotOf.set(value, slot++);
+    script.push(...modules[part]!.calls(places));
+    for (const value of new Set([...takes, ...gives])) {
+      if ((lastReader.get(value) ?? -1) > index) continue;
+      const clears = slotOf.get(value)!;
+      const address = tensorflow.address("TFE_DeleteTensorHandle");
+      script.push({ address, arguments: [{ slot: clears }], returns: "void", clears });
+    }
+  }
+  const slots = slotsFor(slot);
+  for (const [place, count] of counts) slots[place] = BigInt(count);
+  const held = modules.map((module) => module.held);
+  return { script: { calls: script, check: codeOf(tensorflow) }, slots, held, slotOf };
+}
+
+/** The last call that reads each value; results are read after all. */
+function lastReaders(calls: Parts["calls"], isResult: ReadonlySet<string>): ReadonlyMap<string, number> {
   const lastReader = new Map<string, number>();
   for (const [index, { takes }] of calls.entries()) for (const taken of takes) lastReader.set(taken, index);
-  for (const result of results) lastReader.set(result, calls.length);
+  for (const result of isResult) lastReader.set(result, calls.length);
+  return lastReader;
+}
 
-  /** Another handle of the same tensor. */
-  const share = (handle: bigint): bigint => {
-    const other = c.TFE_TensorHandleCopySharingTensor(handle, status);
-    check(`passing a tensor to ${name}`);
-    return BigInt(other!);
-  };
+/**
+ * Runs the parts one after the other. In the first run, which compiles them, threads beside it do so from the last one on;
+ * later ones are one script.
+ */
+function inParts(tensorflow: Tensorflow, all: Parts, program: Program, name: string) {
+  const { parts, calls } = all;
+  const { c } = tensorflow;
+  const modules = parts.map((part) => moduleOf(tensorflow, part));
+  const runners = modules.map((module, part) => runnerOf(tensorflow, module, parts[part]!.takes.length, name));
+  const results = program.results.map((value) => value.name);
+
   /** A tensor of the value's type; only whole numbers, which may be positions, have a value: 0, or another in each byte. */
   const anyTensor = (value: Value, byte = 0): bigint => {
     const isFloat = value.element === "f32" || value.element === "bf16";
@@ -127,24 +234,24 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
   };
 
   /** XLA compiles what it runs, so a part is run once, without its products, on what it takes as far as that exists. */
-  const compilePart = async (part: number, made: ReadonlyMap<string, bigint>, run: OnThread): Promise<void> => {
+  const compilePart = async (part: number, made: ReadonlyMap<string, bigint>, run: ScriptRunner): Promise<void> => {
     const inputs: bigint[] = [];
     try {
       // Their names are those of the part's first call.
       for (const value of parts[part]!.takes) {
         const known = made.get(value.name);
         if (value.name === program.rehearsal?.name) inputs.push(anyTensor(value, 1));
-        else inputs.push(known === undefined ? anyTensor(value) : share(known));
+        else inputs.push(known === undefined ? anyTensor(value) : share(tensorflow, known, name));
       }
-      for (const handle of await modules[part]!(inputs, run)) c.TFE_DeleteTensorHandle(handle);
+      for (const handle of await runners[part]!.run(inputs, run)) c.TFE_DeleteTensorHandle(handle);
     } finally {
       for (const handle of inputs) c.TFE_DeleteTensorHandle(handle);
     }
   };
-  let isFirst = true;
 
-  return async (inputs, onThread) => {
+  const runFirst: Runner = async (inputs, onThread) => {
     const made = new Map<string, bigint>();
+    const lastReader = lastReaders(calls, new Set(results));
     const free = (value: string): void => {
       const handle = made.get(value);
       if (handle !== undefined) c.TFE_DeleteTensorHandle(handle);
@@ -154,18 +261,18 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
     let ahead = parts.length;
     const helpers: Promise<void>[] = [];
     const help = (): Promise<void> =>
-      besideEngine(async (run) => {
-        while (--ahead > reached) await compilePart(ahead, made, run);
+      besideEngine(async (thread) => {
+        while (--ahead > reached) await compilePart(ahead, made, thread.runScript);
         // What fails here fails again where it is called, and is told there.
       }).catch(() => undefined);
     try {
       // References of our own: a tensor may be freed while an early part runs that a later one reads.
-      for (const [index, { value }] of program.arguments.entries()) made.set(value.name, share(inputs[index]!));
-      if (isFirst) for (let helper = 1; helper < Math.min(tensorflow.threads, 4); helper++) helpers.push(help());
-      isFirst = false;
+      for (const [index, { value }] of program.arguments.entries())
+        made.set(value.name, share(tensorflow, inputs[index]!, name));
+      for (let helper = 1; helper < Math.min(tensorflow.threads, 4); helper++) helpers.push(help());
       for (const [index, { part, takes, gives }] of calls.entries()) {
         reached = Math.max(reached, part);
-        const handles = await modules[part]!(
+        const handles = await runners[part]!.run(
           takes.map((value) => made.get(value)!),
           onThread,
         );
@@ -173,12 +280,35 @@ function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Progr
         for (const value of [...takes, ...gives]) if ((lastReader.get(value) ?? -1) <= index) free(value);
       }
       // A handle for each result: two may be one value.
-      return BigUint64Array.from(results, (value) => share(made.get(value)!));
+      return BigUint64Array.from(results, (value) => share(tensorflow, made.get(value)!, name));
     } finally {
       ahead = 0;
       await Promise.all(helpers);
       for (const value of [...made.keys()]) free(value);
+      for (const runner of runners) runner.forget();
     }
+  };
+
+  const whole = scriptOfParts(tensorflow, modules, all, program);
+  const runAgain: Runner = async (inputs, onThread) => {
+    const slots = slotsFor(whole.slots.length);
+    slots.set(whole.slots);
+    try {
+      for (const [index, handle] of inputs.entries()) slots[firstSlot + index] = share(tensorflow, handle, name);
+      await runModules(tensorflow, whole, slots, onThread, name);
+      return BigUint64Array.from(results, (value) => share(tensorflow, slots[whole.slotOf.get(value)!]!, name));
+    } finally {
+      for (const slot of whole.slotOf.values()) if (slots[slot] !== 0n) c.TFE_DeleteTensorHandle(slots[slot]!);
+    }
+  };
+  let isFirst = true;
+  return {
+    run: ((inputs, onThread) => {
+      const run = isFirst ? runFirst : runAgain;
+      isFirst = false;
+      return run(inputs, onThread);
+    }) as Runner,
+    forget: () => forgetScript(whole.script),
   };
 }
 
@@ -190,16 +320,17 @@ const wholeOf = ({ text, arguments: takes, results }: Program): Part => ({
 
 export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: Program, name: string): Executable {
   const { c } = tensorflow;
-  const module = program.parts
+  const whole = wholeOf(program);
+  const { run: runOn, forget } = program.parts
     ? inParts(tensorflow, program.parts, program, name)
-    : moduleOf(tensorflow, wholeOf(program), name);
+    : runnerOf(tensorflow, moduleOf(tensorflow, whole), whole.takes.length, name);
   // XLA compiles inside the first call that succeeds; what that took beyond a later one is the compilation.
   let first: number | undefined;
   let fastest = 0;
-  const run = async (inputs: readonly tf.Tensor[], onThread: OnThread): Promise<BigUint64Array> => {
+  const run = async (inputs: readonly tf.Tensor[], onThread: ScriptRunner): Promise<BigUint64Array> => {
     const handles = inputs.map((tensor) => BigInt(store.handleOf(tensor)));
     const start = performance.now();
-    const results = await module(handles, onThread);
+    const results = await runOn(handles, onThread);
     const took = performance.now() - start;
     if (first === undefined) first = took;
     else fastest = fastest === 0 ? took : Math.min(fastest, took);
@@ -208,11 +339,11 @@ export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: 
   return {
     async call(inputs) {
       if (program.results.length === 0) return [];
-      return Array.from(await run(inputs, callOnThread), (handle) => store.adopt(handle));
+      return Array.from(await run(inputs, runScript), (handle) => store.adopt(handle));
     },
     async prepare(inputs) {
       if (program.results.length === 0 || first !== undefined) return;
-      const results = await besideEngine((onThread) => run(inputs, onThread));
+      const results = await besideEngine((thread) => run(inputs, thread.runScript));
       for (const handle of results) c.TFE_DeleteTensorHandle(handle);
     },
     get compileMs() {
@@ -220,6 +351,7 @@ export function prepareXla(tensorflow: Tensorflow, store: HandleStore, program: 
     },
     dispose() {
       // The context caches kernels by op description; there is no call to drop a single one.
+      forget();
     },
   };
 }
