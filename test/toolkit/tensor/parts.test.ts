@@ -247,6 +247,20 @@ describe.skipIf(tensorflow === undefined)("programs in parts on libtensorflow", 
     expect(tf.memory().numTensors - before).toBeLessThanOrEqual(1 + 8 + 2);
   });
 
+  it("go on while an eager op fails beside them", async () => {
+    parts("1");
+    const compiled = compile(stack() as (...args: tf.Tensor[]) => tf.Tensor[]);
+    const args = [normal([4, width], 1), ...weights(8)];
+    const expected = await numbers(stack()(...args));
+    for (const _ of ["compiling", "compiled"]) {
+      const calling = compiled(...args);
+      await new Promise((next) => setImmediate(next));
+      expect(() => tf.add(tf.ones([2, 3]), tf.ones([4]))).toThrow(/Incompatible shapes/);
+      expect(difference(await numbers(await calling), expected)).toBeLessThan(1e-5);
+    }
+    compiled.dispose();
+  });
+
   it("are right for layers of any operations", async () => {
     const operations: readonly ((x: tf.Tensor, w: tf.Tensor) => tf.Tensor)[] = [
       (x, w) => tf.matMul(x, w),

@@ -107,23 +107,26 @@ function start(died: () => void): Thread {
     for (const call of waiting.values()) call.reject(new Error(`the engine thread died: ${event.message}`));
     waiting.clear();
   };
-  const ask = (question: object, held: unknown): Promise<bigint> =>
-    new Promise((resolve, reject) => {
-      const id = nextCall++;
-      waiting.set(id, { resolve, reject, held });
-      worker.ref();
-      worker.postMessage({ id, ...question });
-    });
+  /** @throws DataCloneError for a question that cannot be sent */
+  const ask = (question: object, held: unknown): Promise<bigint> => {
+    const id = nextCall++;
+    worker.postMessage({ id, ...question });
+    worker.ref();
+    const { promise, resolve, reject } = Promise.withResolvers<bigint>();
+    waiting.set(id, { resolve, reject, held });
+    return promise;
+  };
   // A script is sent once, and named after that.
   const known = new Map<Script, number>();
   return {
-    run: ask,
-    runScript(script, slots, held) {
+    run: async (call, held) => ask(call, held),
+    async runScript(script, slots, held) {
       const isNew = !known.has(script);
       const name = known.get(script) ?? nextCall++;
-      known.set(script, name);
       const question = { script: name, slots: ptr(slots), count: slots.length, ...(isNew && { text: script }) };
-      return ask(question, [slots, held]);
+      const answer = ask(question, [slots, held]);
+      known.set(script, name);
+      return answer;
     },
     forget(script) {
       const name = known.get(script);

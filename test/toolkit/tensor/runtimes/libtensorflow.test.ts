@@ -318,6 +318,16 @@ describe.skipIf(!libraryPath)("libtensorflow", () => {
     expect(tf.add(1, 1).dataSync()[0]).toBe(2);
   });
 
+  it("computes a compiled function after an eager op has failed", async () => {
+    const double = compile((x: tf.Tensor) => [tf.add(x, x)], { name: "double" });
+    // On the device: a tensor from JavaScript would be uploaded by an op that succeeds.
+    const x = tf.add(tf.ones([4]), 1);
+    for (const _ of ["compiling", "compiled"]) {
+      expect(() => tf.add(tf.ones([2, 3]), tf.ones([4]))).toThrow(/Incompatible shapes/);
+      expect([...(await double(x))[0]!.dataSync()]).toEqual([4, 4, 4, 4]);
+    }
+  });
+
   it("names an error of a running program and computes on afterwards", async () => {
     const big = compile((x: tf.Tensor) => [tf.add(tf.fill([2 ** 22, 2 ** 23], 1), x)], { name: "a tensor of 128 TiB" });
     await expect(big(tf.scalar(1))).rejects.toThrow(EngineError);

@@ -75,14 +75,15 @@ const table = {
  * - Sums and maxima of whole tensors' rows would be YNNPACK's, which takes one thread for each and fuses with nothing: a
  *   seventh of what a bf16 step of T5 does between its products. With the newer emitter it makes no difference.
  */
-const xlaFlags = ({ calledProducts }: OpenOptions): string =>
+const xlaFlags = ({ calledProducts }: OpenOptions, version: string): string =>
   [
     "--xla_disable_hlo_passes=tree_reduction_rewriter",
     ...(calledProducts
       ? [
           "--xla_cpu_use_fusion_emitters=false",
           "--xla_cpu_enable_fast_min_max=false",
-          "--xla_cpu_experimental_ynn_fusion_type=-reduce",
+          // A name that XLA does not know ends the process: TensorFlow 2.20 lacks this one.
+          ...(Bun.semver.satisfies(version, ">=2.21.0-0") ? ["--xla_cpu_experimental_ynn_fusion_type=-reduce"] : []),
         ]
       : []),
     "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling",
@@ -153,14 +154,6 @@ export function openTensorflow(path: string, options: OpenOptions = { calledProd
   checkLibraryFile(path);
   // Read when the library is loaded: only errors may reach a notebook's stderr.
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "3");
-  const flags = xlaFlags(options);
-  const programCache = programCacheFor(path, flags);
-  if (programCache !== null)
-    setNativeDefault(
-      "TF_XLA_FLAGS",
-      `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
-    );
-  setNativeDefault("XLA_FLAGS", flags);
   // TensorFlow's own allocator keeps what a step frees. From malloc a program's buffers, hundreds of MiB in one, come anew
   // from the system at every step, page by page: a tenth of a step.
   setNativeDefault("TF_CPU_ALLOCATOR_USE_BFC", "true");
@@ -170,6 +163,16 @@ export function openTensorflow(path: string, options: OpenOptions = { calledProd
   keepFreedMemory();
   const c = load(path);
   silenceLogs(path);
+  const version = c.TF_Version() ?? "unknown";
+  // Read when the first program is compiled.
+  const flags = xlaFlags(options, version);
+  const programCache = programCacheFor(path, flags);
+  if (programCache !== null)
+    setNativeDefault(
+      "TF_XLA_FLAGS",
+      `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
+    );
+  setNativeDefault("XLA_FLAGS", flags);
   const status = c.TF_NewStatus()!;
   const check = (doing: string, of: Handle = status): void => {
     const code = c.TF_GetCode(of);
@@ -185,7 +188,7 @@ export function openTensorflow(path: string, options: OpenOptions = { calledProd
   check("opening a TensorFlow context");
   const library: Tensorflow = {
     path,
-    version: c.TF_Version() ?? "unknown",
+    version,
     c,
     context: context!,
     status,

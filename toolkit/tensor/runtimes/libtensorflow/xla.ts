@@ -144,7 +144,8 @@ const codeOf = (tensorflow: Tensorflow): ScriptCall => ({
 /** Another handle of the same tensor. */
 function share({ c, status, check }: Tensorflow, handle: bigint, name: string): bigint {
   const other = c.TFE_TensorHandleCopySharingTensor(handle, status);
-  check(`passing a tensor to ${name}`);
+  // It sets the status only where it fails: another one's error may still be there.
+  if (!other) check(`passing a tensor to ${name}`);
   return BigInt(other!);
 }
 

@@ -88,7 +88,7 @@ struct product {
   struct product *next;
   const char *key;
   size_t length;
-  int type, out_type, rank, threads, way;
+  int type, out_type, rank, threads, way, is_slow;
   dim_t left[max_rank], right[max_rank], out[max_rank];
   dim_t left_by[max_rank], right_by[max_rank], out_by[max_rank]; // strides in elements
   void *descriptions[3];
@@ -237,8 +237,16 @@ static void choose(struct product *p) {
   set_threads(p->threads);
   code = create(p);
   if (code != no_code || (p->primitive && p->way == slow_loops)) p->way = primitives;
-  else if (p->way == slow_loops) slow++;
-  if (code == no_code && p->way == primitives) slow++;
+  p->is_slow = code == no_code && p->way != matrices;
+}
+
+/**
+ * How long two threads are busy with pieces of so many of `size`, by the first's: the pieces are alike but for the last, and
+ * at most four.
+ */
+static dim_t longer_share(dim_t size, dim_t step) {
+  dim_t count = (size + step - 1) / step;
+  return count == 1 ? size : count == 2 ? step : count == 3 ? size - step : 2 * step;
 }
 
 /**
@@ -252,9 +260,14 @@ static void cut(struct product *p) {
   while (at < rows && p->out[at] == 1) at++;
   // Few rows are cut only where each column would have to be turned for them.
   if (at == rows && has_few && !(p->right_by[columns] != 1 && p->out[columns] < p->right[rows])) at = columns;
-  step = has_few && at >= rows ? (p->out[at] + 1) / 2 : (p->out[at] + most_pieces - 1) / most_pieces;
-  // What oneDNN's kernels take at a time.
-  if (at >= rows) step = (step + 15) / 16 * 16;
+  for (i = has_few && at >= rows ? 2 : most_pieces; i > 1; i /= 2) {
+    step = (p->out[at] + i - 1) / i;
+    // What oneDNN's kernels take at a time.
+    if (at >= rows) step = (step + 15) / 16 * 16;
+    if (5 * longer_share(p->out[at], step) <= 3 * p->out[at]) break;
+  }
+  // Two threads in one object of oneDNN's would share it better.
+  if (i == 1) return;
   for (i = 0; i * step < p->out[at]; i++) {
     struct piece *piece = &p->piece[i];
     dim_t begin = i * step, length = p->out[at] - begin < step ? p->out[at] - begin : step;
@@ -273,7 +286,8 @@ static void cut(struct product *p) {
     if (at != rows) piece->product->right[at] = length;
     piece->product->threads = 1;
     choose(piece->product);
-    if (piece->product->way == slow_loops) return;
+    // What is widened and narrowed again is written as a whole, with what lies between its rows.
+    if (piece->product->is_slow || (piece->product->way == matrices && p->out_type == bf16)) return;
   }
   p->pieces = i;
   cuts++;
@@ -302,8 +316,9 @@ static struct product *describe(const char *key, size_t length) {
   for (i = 0; i < p->rank; i++) p->out_by[i] = number(&at, end);
   work = work * p->left[batch] * p->left[batch + 1] * p->right[batch + 1];
   p->threads = work < small ? 1 : threads;
-  if (p->threads > 1 && shares) cut(p);
+  if (p->threads > 1 && shares && (p->type == f32 || has_bf16)) cut(p);
   if (p->pieces == 0) choose(p);
+  slow += p->is_slow;
   return p;
 }
 
