@@ -75,19 +75,21 @@ const table = {
  * - Sums and maxima of whole tensors' rows would be YNNPACK's, which takes one thread for each and fuses with nothing: a
  *   seventh of what a bf16 step of T5 does between its products. With the newer emitter it makes no difference.
  */
-const xlaFlags = ({ calledProducts }: OpenOptions, version: string): string =>
-  [
+function xlaFlags({ calledProducts }: OpenOptions, version: string): string {
+  // A name that XLA does not know ends the process.
+  const isSince = (first: string): boolean => Bun.semver.satisfies(version, `>=${first}`);
+  return [
     "--xla_disable_hlo_passes=tree_reduction_rewriter",
-    ...(calledProducts
+    ...(calledProducts && isSince("2.20.0")
       ? [
           "--xla_cpu_use_fusion_emitters=false",
           "--xla_cpu_enable_fast_min_max=false",
-          // A name that XLA does not know ends the process: TensorFlow 2.20 lacks this one.
-          ...(Bun.semver.satisfies(version, ">=2.21.0-0") ? ["--xla_cpu_experimental_ynn_fusion_type=-reduce"] : []),
+          ...(isSince("2.21.0") ? ["--xla_cpu_experimental_ynn_fusion_type=-reduce"] : []),
         ]
       : []),
     "--xla_backend_extra_options=xla_cpu_disable_loop_unrolling",
   ].join(" ");
+}
 
 export interface OpenOptions {
   /** Programs will call a library for their products. */

@@ -23,7 +23,7 @@ const reasons: readonly string[] = [
   "it is not oneDNN 3",
   "it was built for threads other than OpenMP's; the wheel onednn-cpu-gomp has those",
   "it finds no processor to compute on",
-  "XLA's foreign functions are of another version than 0",
+  "XLA's foreign functions are not those that TensorFlow has since 2.20 (pip install -U tensorflow-cpu)",
 ];
 
 const symbols = {

@@ -767,6 +767,9 @@ typedef struct { size_t size; extension_t *next; const api_t *api; void *context
 
 enum { whole_number = 4 };
 
+/** XLA's version of foreign functions. Some (0.1, TensorFlow 2.20) ask for metadata without giving their functions. */
+static int major_version, minor_version;
+
 /**
  * The target: its one attribute is the description. Of operands after the second one only a whole number at the end is read:
  * where it is not 0, the program is run to be compiled and nobody reads what it gives. Asked for its metadata it says that
@@ -777,8 +780,8 @@ static void *handle(frame_t *frame) {
   const void *in[2];
   const span_t *key;
   if (frame->next && frame->next->type == 1) {
-    frame->next->metadata->version.major = frame->api->version.major;
-    frame->next->metadata->version.minor = frame->api->version.minor;
+    frame->next->metadata->version.major = major_version;
+    frame->next->metadata->version.minor = minor_version;
     frame->next->metadata->traits = 0;
     return 0;
   }
@@ -795,7 +798,9 @@ static void *handle(frame_t *frame) {
 int enlist(const char *target, size_t length, const api_t *api) {
   handler_t handler = {sizeof handler, 0, {0, 0}, {"Host", 4}, 0, 0, 0, 0, 0};
   error_t error = {sizeof error, 0, 0};
-  if (api->version.major != 0) return 6;
+  // TensorFlow 2.19 and before have fewer functions and other structs (64 or 88 bytes of this one), some without a version.
+  if (api->size < 192 || api->version.major != 0) return 6;
+  major_version = api->version.major, minor_version = api->version.minor;
   handler.name.data = target;
   handler.name.length = length;
   handler.execute = (void *)handle;
