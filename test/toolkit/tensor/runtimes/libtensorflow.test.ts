@@ -18,7 +18,7 @@ import {
 } from "#toolkit/tensor/index.ts";
 import { checkLibraryFile } from "#toolkit/tensor/native/elf.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
-import { openTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/library.ts";
+import { openTensorflow, wheelVersion } from "#toolkit/tensor/runtimes/libtensorflow/library.ts";
 import { startTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/runtime.ts";
 import { collectingBeforeCalls, type Functions } from "./collecting.ts";
 
@@ -109,6 +109,12 @@ describe.skipIf(!isLinux)("a file that is no library of this machine", () => {
 describe.skipIf(!libraryPath)("libtensorflow", () => {
   beforeAll(async () => {
     await useEngine("cpu");
+  });
+
+  it("has the version of the wheel that it came with, which decides on flags before it is loaded", () => {
+    const version = wheelVersion(libraryPath!);
+    if (version !== "0.0.0") expect(currentEngine().version).toContain(version);
+    expect(wheelVersion("/no/such/folder/libtensorflow_cc.so.2")).toBe("0.0.0");
   });
 
   it("says what it is", () => {

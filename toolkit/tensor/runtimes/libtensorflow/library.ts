@@ -3,7 +3,7 @@
 // typed array itself (kept for the call) or kept in a variable that is used again after the call.
 
 import { type ConvertFns, dlopen, type Pointer } from "bun:ffi";
-import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { availableParallelism, cpus, homedir, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { EngineError, NativeLibraryError, OutOfDeviceMemoryError } from "../../errors.ts";
@@ -149,6 +149,16 @@ function memoryLimit(): number {
   return 0.9 * (constrained > 0 ? Math.min(constrained, totalmem()) : totalmem());
 }
 
+/** The version of the wheel that a library came with; 0.0.0 where none is beside it. */
+export function wheelVersion(path: string): string {
+  const packages = dirname(dirname(path));
+  if (!existsSync(packages)) return "0.0.0";
+  const names = readdirSync(packages).map(
+    (name) => /^tensorflow(?:_[a-z]+)?-(\d+\.\d+\.\d+)\.dist-info$/.exec(name)?.[1],
+  );
+  return names.find((version) => version !== undefined) ?? "0.0.0";
+}
+
 /** @throws NativeLibraryError when the file is no usable libtensorflow. */
 export function openTensorflow(path: string, options: OpenOptions = { calledProducts: false }): Tensorflow {
   const known = opened.get(path);
@@ -156,6 +166,15 @@ export function openTensorflow(path: string, options: OpenOptions = { calledProd
   checkLibraryFile(path);
   // Read when the library is loaded: only errors may reach a notebook's stderr.
   setNativeDefault("TF_CPP_MIN_LOG_LEVEL", "3");
+  // All before it is loaded: C must not read its environment on one thread while another one writes there.
+  const flags = xlaFlags(options, wheelVersion(path));
+  const programCache = programCacheFor(path, flags);
+  if (programCache !== null)
+    setNativeDefault(
+      "TF_XLA_FLAGS",
+      `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
+    );
+  setNativeDefault("XLA_FLAGS", flags);
   // TensorFlow's own allocator keeps what a step frees. From malloc a program's buffers, hundreds of MiB in one, come anew
   // from the system at every step, page by page: a tenth of a step.
   setNativeDefault("TF_CPU_ALLOCATOR_USE_BFC", "true");
@@ -165,16 +184,6 @@ export function openTensorflow(path: string, options: OpenOptions = { calledProd
   keepFreedMemory();
   const c = load(path);
   silenceLogs(path);
-  const version = c.TF_Version() ?? "unknown";
-  // Read when the first program is compiled.
-  const flags = xlaFlags(options, version);
-  const programCache = programCacheFor(path, flags);
-  if (programCache !== null)
-    setNativeDefault(
-      "TF_XLA_FLAGS",
-      `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
-    );
-  setNativeDefault("XLA_FLAGS", flags);
   const status = c.TF_NewStatus()!;
   const check = (doing: string, of: Handle = status): void => {
     const code = c.TF_GetCode(of);
@@ -190,7 +199,7 @@ export function openTensorflow(path: string, options: OpenOptions = { calledProd
   check("opening a TensorFlow context");
   const library: Tensorflow = {
     path,
-    version,
+    version: c.TF_Version() ?? "unknown",
     c,
     context: context!,
     status,
