@@ -73,7 +73,7 @@ const table = {
  *   operand of a minimum or maximum, unless it is told to look.
  * - LLVM would write out loops of eight turns, a target's positions, eight times.
  * - Sums and maxima of whole tensors' rows would be YNNPACK's, which takes one thread for each and fuses with nothing: a
- *   seventh of what a bf16 step of T5 does between its products. With the newer emitter it makes no difference.
+ *   quarter of what a bf16 step of T5 does between its products. With the newer emitter it makes no difference.
  */
 function xlaFlags({ calledProducts }: OpenOptions, version: string): string {
   // A name that XLA does not know ends the process.

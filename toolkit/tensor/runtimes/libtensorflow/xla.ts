@@ -180,14 +180,18 @@ function runnerOf(tensorflow: Tensorflow, module: Module, inputs: number, name: 
 }
 
 /** The parts of a program as one script: what no later one reads is freed as soon as that is so. */
-function scriptOfParts(tensorflow: Tensorflow, modules: readonly Module[], { calls }: Parts, program: Program) {
+function scriptOfParts(
+  tensorflow: Tensorflow,
+  modules: readonly Module[],
+  calls: Parts["calls"],
+  program: Program,
+  lastReader: ReadonlyMap<string, number>,
+) {
   const slotOf = new Map<string, number>();
   let slot = firstSlot;
   for (const { value } of program.arguments) slotOf.set(value.name, slot++);
   const script: ScriptCall[] = [];
   const counts = new Map<number, number>();
-  const isResult = new Set(program.results.map(({ name }) => name));
-  const lastReader = lastReaders(calls, isResult);
   for (const [index, { part, takes, gives }] of calls.entries()) {
     const places = { inputs: takes.map((value) => slotOf.get(value)!), count: slot++, results: slot };
     counts.set(places.count, gives.length);
@@ -207,10 +211,10 @@ function scriptOfParts(tensorflow: Tensorflow, modules: readonly Module[], { cal
 }
 
 /** The last call that reads each value; results are read after all. */
-function lastReaders(calls: Parts["calls"], isResult: ReadonlySet<string>): ReadonlyMap<string, number> {
+function lastReaders(calls: Parts["calls"], results: readonly string[]): ReadonlyMap<string, number> {
   const lastReader = new Map<string, number>();
   for (const [index, { takes }] of calls.entries()) for (const taken of takes) lastReader.set(taken, index);
-  for (const result of isResult) lastReader.set(result, calls.length);
+  for (const result of results) lastReader.set(result, calls.length);
   return lastReader;
 }
 
@@ -218,12 +222,12 @@ function lastReaders(calls: Parts["calls"], isResult: ReadonlySet<string>): Read
  * Runs the parts one after the other. In the first run, which compiles them, threads beside it do so from the last one on;
  * later ones are one script.
  */
-function inParts(tensorflow: Tensorflow, all: Parts, program: Program, name: string) {
-  const { parts, calls } = all;
+function inParts(tensorflow: Tensorflow, { parts, calls }: Parts, program: Program, name: string) {
   const { c } = tensorflow;
   const modules = parts.map((part) => moduleOf(tensorflow, part));
   const runners = modules.map((module, part) => runnerOf(tensorflow, module, parts[part]!.takes.length, name));
   const results = program.results.map((value) => value.name);
+  const lastReader = lastReaders(calls, results);
 
   /** A tensor of the value's type; only whole numbers, which may be positions, have a value: 0, or another in each byte. */
   const anyTensor = (value: Value, byte = 0): bigint => {
@@ -252,7 +256,6 @@ function inParts(tensorflow: Tensorflow, all: Parts, program: Program, name: str
 
   const runFirst: Runner = async (inputs, onThread) => {
     const made = new Map<string, bigint>();
-    const lastReader = lastReaders(calls, new Set(results));
     const free = (value: string): void => {
       const handle = made.get(value);
       if (handle !== undefined) c.TFE_DeleteTensorHandle(handle);
@@ -290,7 +293,7 @@ function inParts(tensorflow: Tensorflow, all: Parts, program: Program, name: str
     }
   };
 
-  const whole = scriptOfParts(tensorflow, modules, all, program);
+  const whole = scriptOfParts(tensorflow, modules, calls, program, lastReader);
   const runAgain: Runner = async (inputs, onThread) => {
     const slots = slotsFor(whole.slots.length);
     slots.set(whole.slots);
