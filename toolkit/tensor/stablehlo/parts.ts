@@ -55,6 +55,9 @@ export interface PartsGraph {
 /** Shortest layer, in operations, and the longest. */
 const [shortest, longest] = [12, 600];
 
+/** Operations of several layers in one part, at most: each costs 3 ms to compile. */
+const mostGrouped = 90;
+
 /** What XLA fuses into whoever reads it. */
 const cheap =
   /^stablehlo\.(broadcast_in_dim|reshape|transpose|convert|bitcast_convert|add|subtract|multiply|divide|maximum|minimum|compare|select|negate|and|or|not|xor|shift_left|shift_right_logical|iota|constant|slice|dynamic_slice) /;
@@ -90,11 +93,10 @@ interface Node {
   readonly leaves: readonly Value[];
 }
 
-/** `count` instances of `length` nodes each, one every `stride` nodes from `start` on. */
+/** `count` instances of `length` nodes each, one after the other from `start` on. */
 interface Repeat {
   readonly start: number;
   readonly length: number;
-  readonly stride: number;
   readonly count: number;
   /** Values of each instance that it takes, by parameter. */
   readonly takes: readonly (readonly Value[])[];
@@ -279,16 +281,29 @@ class Cutter {
   repeats(): Repeat[] {
     const found: Repeat[] = [];
     const taken = this.#nodes.map(() => false);
-    for (let next = this.#longestRepeat(taken); next.length > 0; next = this.#longestRepeat(taken)) {
-      for (const { start, length, stride, count } of next)
-        for (let at = start; at < start + stride * count; at += stride) taken.fill(true, at, at + length);
-      found.push(...next);
+    for (let next = this.#longestRepeat(taken); next; next = this.#longestRepeat(taken)) {
+      taken.fill(true, next.start, next.start + next.length * next.count);
+      found.push(this.#grouped(next));
     }
     return found;
   }
 
-  /** The repeat that saves most; two that take turns where one of them comes once more than the other. */
-  #longestRepeat(taken: readonly boolean[]): Repeat[] {
+  /**
+   * The repeat with several instances in each, where they are short: between two calls a core waits for most of a millisecond.
+   * One instance may be left over, for the part that comes after.
+   */
+  #grouped(repeat: Repeat): Repeat {
+    const { start, length, count } = repeat;
+    for (let each = Math.min(Math.floor(mostGrouped / length), Math.floor(count / 2)); each > 1; each--) {
+      if (count % each > 1) continue;
+      const grouped = this.#repeatAt(start, each * length, Math.floor(count / each));
+      if (grouped) return grouped;
+    }
+    return repeat;
+  }
+
+  /** The repeat that saves most. */
+  #longestRepeat(taken: readonly boolean[]): Repeat | undefined {
     const candidates: { start: number; end: number; length: number; count: number }[] = [];
     const kinds = Int32Array.from(this.#nodes, ({ kind }) => kind);
     // Between what is taken: a repeat does not reach over it, and short stretches are soon searched.
@@ -312,12 +327,6 @@ class Cutter {
     const saving = (each: { length: number; count: number }): number => each.length * (each.count - 1);
     candidates.sort((a, b) => saving(b) - saving(a) || a.length - b.length);
     for (const { start, end, length, count } of candidates.slice(0, 8)) {
-      const rest = end - start - length * count;
-      if (rest >= shortest) {
-        const outer = this.#repeatAt(start, rest, length, count + 1);
-        const inner = this.#repeatAt(start + rest, length - rest, length, count);
-        if (outer && inner) return [outer, inner];
-      }
       for (const instances of [count, count - 1]) {
         if (instances < 2) continue;
         // Where in a layer it is cut: where the fewest values cross.
@@ -325,16 +334,16 @@ class Cutter {
           (a, b) => this.#crossing[a]! - this.#crossing[b]!,
         );
         for (const at of places.slice(0, 8)) {
-          const repeat = this.#repeatAt(at, length, length, instances);
-          if (repeat) return [repeat];
+          const repeat = this.#repeatAt(at, length, instances);
+          if (repeat) return repeat;
         }
       }
     }
-    return [];
+    return undefined;
   }
 
   /** The repeat at this place; undefined where its instances do not read alike. */
-  #repeatAt(start: number, length: number, stride: number, count: number): Repeat | undefined {
+  #repeatAt(start: number, length: number, count: number): Repeat | undefined {
     const takes = new Map<string, Value[]>();
     const isWithin = (name: string, from: number): number => {
       const at = this.#at.get(name);
@@ -346,7 +355,7 @@ class Cutter {
         const within = isWithin(leaf.name, start);
         const values = [leaf];
         for (let instance = 1; instance < count; instance++) {
-          const from = start + instance * stride;
+          const from = start + instance * length;
           const other = this.#nodes[from + offset]!.leaves[place]!;
           if (isWithin(other.name, from) !== within) return undefined;
           values.push(other);
@@ -360,13 +369,13 @@ class Cutter {
     const gives: number[] = [];
     for (let offset = 0; offset < length; offset++) {
       for (let instance = 0; instance < count; instance++) {
-        const from = start + instance * stride;
+        const from = start + instance * length;
         if (!this.#leaves(this.#nodes[from + offset]!.name, from, from + length)) continue;
         gives.push(offset);
         break;
       }
     }
-    return { start, length, stride, count, takes: [...takes.values()], gives };
+    return { start, length, count, takes: [...takes.values()], gives };
   }
 
   /** Whether a value is read outside the stretch that makes it, or a result. */
@@ -394,7 +403,7 @@ class Cutter {
     };
     const instances = repeats
       .flatMap((repeat) =>
-        range(repeat.count).map((instance) => ({ repeat, instance, start: repeat.start + instance * repeat.stride })),
+        range(repeat.count).map((instance) => ({ repeat, instance, start: repeat.start + instance * repeat.length })),
       )
       .toSorted((a, b) => a.start - b.start);
     const partOf = new Map<Repeat, number>();
