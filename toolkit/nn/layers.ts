@@ -111,14 +111,14 @@ export function mergeHeads(x: tf.Tensor): tf.Tensor {
 }
 
 /**
- * softmax(Q·Kᵀ·scale + bias)·V. The division by the softmax's sum comes after the product with V, where rows are D
+ * softmax((Q·scale)·Kᵀ + bias)·V. The division by the softmax's sum comes after the product with V, where rows are D
  * long instead of S: less work, and the order of rounding of the fused kernels that reference numbers are made with.
  * @param query [B, K, Q, D]
  * @param key [B, K, S, D]
  * @param value [B, K, S, D]
  * @param bias broadcastable to [B, K, Q, S]: relative positions and masks, additive
  * @param dropout applied to the probabilities
- * @returns [B, K, Q, D]
+ * @returns [B, Q, K·D], heads side by side
  */
 export function attend(
   query: tf.Tensor,
@@ -128,13 +128,42 @@ export function attend(
   dropout: (x: tf.Tensor) => tf.Tensor = (x) => x,
   scale = 1,
 ): tf.Tensor {
-  let scores: tf.Tensor = tf.matMul(query, key, false, true);
-  if (scale !== 1) scores = tf.mul(scores, scale);
+  let scores: tf.Tensor = tf.matMul(scale === 1 ? query : tf.mul(query, scale), key, false, true);
   if (bias) scores = tf.add(bias, scores);
   const weights = shiftedExp(scores);
   // Dropout scales weights one by one, so it may come before the division by their sum.
-  return tf.mul(tf.matMul(dropout(weights), value), tf.expandDims(tf.div(1, tf.sum(weights, -1)), -1));
+  const mixed = tf.transpose(tf.matMul(dropout(weights), value), [0, 2, 1, 3]);
+  const divided = divideRows(mixed, tf.transpose(tf.sum(weights, -1), [0, 2, 1]));
+  return tf.reshape(divided, [divided.shape[0]!, divided.shape[1]!, -1]);
 }
+
+/**
+ * x / sums of each row, for a product to read. A compiled step under bf16 keeps `x` for the gradient as it would for a product,
+ * and reads the result's gradient as the backward products do.
+ * @param x [.., D]
+ * @param sums [..]
+ */
+function divideRows(x: tf.Tensor, sums: tf.Tensor): tf.Tensor {
+  const scaled = (rows: tf.Tensor, by: tf.Tensor): tf.Tensor => tf.mul(rows, tf.expandDims(tf.div(1, by), -1));
+  const op = tf.customGrad((input, by, save) => {
+    const kept = operand(input as tf.Tensor);
+    (save as tf.GradSaveFunc)([kept, by as tf.Tensor]);
+    return {
+      value: operand(scaled(kept, by as tf.Tensor)),
+      gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => {
+        const [rows, divisor] = saved as [tf.Tensor, tf.Tensor];
+        const read = operand(dy);
+        // Of the rows as they came: what is subtracted from the gradients of attention's weights nearly cancels them.
+        const along = tf.sum(tf.mul(read, rows), -1);
+        return [scaled(read, divisor), tf.neg(tf.div(along, tf.square(divisor)))];
+      },
+    };
+  });
+  return op(x, sums);
+}
+
+/** A value that products read: a compiled step under bf16 keeps it as they do, in half the memory. */
+const operand = (x: tf.Tensor): tf.Tensor => tf.engine().runKernel("Identity", { x }, { operand: true });
 
 /**
  * Over the last axis, kept, for a softmax. A NaN may be passed over, which a compiled engine does in half the time: the
@@ -149,8 +178,9 @@ function shiftedExp(x: tf.Tensor): tf.Tensor {
   const op = tf.customGrad((input, save) => {
     const scores = input as tf.Tensor;
     const shifted = tf.sub(scores, rowMaximum(scores));
-    // `operand`: a compiled step under bf16 keeps it as the product with V reads it, in half the memory.
-    const value: tf.Tensor = tf.engine().runKernel("Exp", { x: shifted }, { operand: true });
+    // `operand`: a compiled step under bf16 keeps it as the product with V reads it, in half the memory. `anyScale`: it may
+    // scale rows, since they are divided by their sums.
+    const value: tf.Tensor = tf.engine().runKernel("Exp", { x: shifted }, { operand: true, anyScale: true });
     (save as tf.GradSaveFunc)([value]);
     return { value, gradFunc: (dy: tf.Tensor, saved: tf.Tensor[]) => tf.mul(dy, saved[0]!) };
   });

@@ -130,6 +130,15 @@ describe("layers", () => {
     expect(out[1]).toBeCloseTo(mixed[1]!, 5);
   });
 
+  test("attention gives its heads side by side", () => {
+    const [query, key, value] = [1, 2, 3].map((seed) => draw(seed, [2, 4, 3, 5])) as [tf.Tensor, tf.Tensor, tf.Tensor];
+    const weights = tf.softmax(tf.mul(tf.matMul(query, key, false, true), 0.5));
+    const expected = mergeHeads(tf.matMul(weights, value)).dataSync();
+    const out = attend(query, key, value, undefined, undefined, 0.5);
+    expect(out.shape).toEqual([2, 3, 20]);
+    for (const [index, number] of out.dataSync().entries()) expect(number).toBeCloseTo(expected[index]!, 5);
+  });
+
   test("attention stays finite where scores are huge and where everything is masked", () => {
     const huge = tf.mul(draw(4, [1, 1, 2, 2]), 1e4);
     expect([...attend(huge, huge, huge, undefined).dataSync()].every(Number.isFinite)).toBe(true);

@@ -5,10 +5,12 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync,
 import { availableParallelism, tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { attend, relu } from "#toolkit/nn/index.ts";
 import { compile, currentEngine, NativeLibraryError, tf, useEngine } from "#toolkit/tensor/index.ts";
 import { discoverTensorflow } from "#toolkit/tensor/runtimes/libtensorflow/discover.ts";
 import { discoverOnednn } from "#toolkit/tensor/runtimes/onednn/discover.ts";
 import { type Onednn, startOnednn } from "#toolkit/tensor/runtimes/onednn/library.ts";
+import type { CalledProducts } from "#toolkit/tensor/stablehlo/builder.ts";
 import { reshapedView, turnedView, type View } from "#toolkit/tensor/stablehlo/called-products.ts";
 import { trace } from "#toolkit/tensor/tracer.ts";
 
@@ -21,13 +23,13 @@ afterAll(() => rmSync(folder, { recursive: true, force: true }));
 
 type Precision = "f32" | "bf16";
 type Fn = (...args: tf.Tensor[]) => tf.Tensor[];
-const written = (fn: Fn, args: tf.Tensor[], precision: Precision = "f32"): string =>
+const written = (fn: Fn, args: tf.Tensor[], precision: Precision = "f32", fuses?: CalledProducts["fuses"]): string =>
   trace(fn, args, {
     name: "f",
     precision,
     isNarrow: () => false,
     mergedBatches: true,
-    calledProducts: { target: "product", elements: ["f32", "bf16"] },
+    calledProducts: { target: "product", elements: ["f32", "bf16"], ...(fuses && { fuses }) },
   }).program.text;
 const descriptions = (text: string): string[] =>
   [...text.matchAll(/custom_call @product\(.*backend_config = {product = "([^"]*)"}/g)].map(([, found]) => found!);
@@ -42,6 +44,10 @@ const attention: Fn = (x, wq, wk) => {
   return [tf.reshape(tf.transpose(mixed, [0, 2, 1, 3]), [2, 16, 128])];
 };
 const attentionArgs = (): tf.Tensor[] => [random([2, 16, 128], 1), random([128, 128], 2), random([128, 128], 3)];
+
+/** Largest difference, relative to the largest number. */
+const error = (a: tf.Tensor, b: tf.Tensor): number =>
+  tf.max(tf.abs(tf.sub(a, b))).dataSync()[0]! / tf.max(tf.abs(b)).dataSync()[0]!;
 
 beforeAll(async () => {
   await useEngine(tensorflow === undefined ? "wasm" : "cpu");
@@ -135,6 +141,88 @@ describe("a called product", () => {
   });
 });
 
+describe("what is done to a product before it is written", () => {
+  const all = { elements: ["bf16" as const], softmax: true };
+  const layer: Fn = (x, w, v) => [tf.matMul(relu(tf.reshape(tf.matMul(x!, w!), [4, 8, 24])), v!)];
+  const layerArgs = (): tf.Tensor[] => [random([32, 16], 1), random([16, 24], 2), random([24, 8], 3)];
+
+  it("is a ReLU whose result a product reads", () => {
+    const text = written(layer, layerArgs(), "bf16", all);
+    expect(descriptions(text)[0]).toBe("16 16 2 32 16 24 16 1 24 1 24 1 relu");
+    expect(text).toMatch(/custom_call .*-> tensor<4x8x24xbf16>/);
+    expect(text).not.toMatch(/stablehlo\.maximum|convert .*4x8x24xf32/);
+  });
+  it.each<[string, Fn, Precision, CalledProducts["fuses"]]>([
+    ["in f32", layer, "f32", all],
+    ["where the library does not do it", layer, "bf16", undefined],
+    ["where the product is read by others", (x, w, v) => [...layer(x!, w!, v!), tf.matMul(x!, w!)], "bf16", all],
+    ["of other numbers than 0", (x, w, v) => [tf.matMul(tf.maximum(tf.matMul(x!, w!), 1), v!)], "bf16", all],
+    ["that is a result", (x, w) => [tf.relu(tf.matMul(x!, w!))], "bf16", all],
+  ])("is no ReLU %s", (_, fn, precision, fuses) => {
+    expect(descriptions(written(fn, layerArgs(), precision, fuses)).join()).not.toContain("relu");
+  });
+
+  const heads = [2, 4, 256, 32];
+  const mask = (): tf.Tensor => random([2, 1, 1, 256], 4);
+  const places = (): tf.Tensor => random([1, 4, 256, 256], 5);
+  const attention: Fn = (q, k, v, a, b) => [attend(q!, k!, v!, tf.add(a!, b!))];
+  const attentionArgs = (): tf.Tensor[] => [...[1, 2, 3].map((seed) => random(heads, seed)), mask(), places()];
+  const softmaxes = (fn: Fn, args = attentionArgs(), precision: Precision = "bf16", fuses?: CalledProducts["fuses"]) =>
+    descriptions(written(fn, args, precision, fuses ?? all)).filter((description) => description.endsWith("softmax"));
+
+  it("is attention's softmax, with what is added to its scores", () => {
+    const text = written(attention, attentionArgs(), "bf16", all);
+    expect(descriptions(text)).toEqual([
+      "16 16 4 2 4 256 32 256 32768 8192 32 1 32768 8192 1 32 262144 65536 256 1 add 256 0 0 1 add 0 65536 256 1 softmax",
+      // Heads side by side, divided by nothing: the softmax did.
+      "16 16 4 2 4 256 256 32 262144 65536 256 1 32768 8192 32 1 32768 32 128 1",
+    ]);
+    expect(text).not.toMatch(/stablehlo\.(exponential|divide|multiply|subtract|reduce)/);
+  });
+  it("is that of a step's forward pass, too, whose gradient reads the weights", () => {
+    const step: Fn = (q, k, v, a, b) => {
+      const loss = (...all: tf.Tensor[]): tf.Scalar => tf.sum(tf.square(attention(...all, a!, b!)[0]!));
+      return tf.valueAndGrads(loss)([q!, k!, v!]).grads;
+    };
+    const found = softmaxes(step);
+    expect(found).toHaveLength(1);
+  });
+  it("may have no, one and whole sums of numbers added", () => {
+    const [found] = softmaxes((q, k, v) => [attend(q!, k!, v!, undefined)]);
+    expect(found).not.toContain("add");
+    const whole = [...attentionArgs().slice(0, 3), random([2, 4, 256, 256], 6)];
+    expect(softmaxes((q, k, v, a) => [attend(q!, k!, v!, a!)], whole)[0]).toMatch(/ add 262144 65536 256 1 softmax$/);
+    // With dropout the weights are kept as they are, for the gradient.
+    expect(softmaxes((q, k, v, a, b) => [attend(q!, k!, v!, tf.add(a!, b!), (x) => tf.mul(x, 2))])).toHaveLength(1);
+  });
+  it.each<[string, () => string[]]>([
+    ["in f32", () => softmaxes(attention, attentionArgs(), "f32")],
+    ["where the library has none", () => softmaxes(attention, attentionArgs(), "bf16", { ...all, softmax: false })],
+    [
+      "of few scores",
+      () =>
+        softmaxes(
+          (q, k, v) => [attend(q!, k!, v!, undefined)],
+          [1, 2, 3].map((seed) => random([2, 4, 16, 32], seed)),
+        ),
+    ],
+    [
+      "of scores that are read by others",
+      () => softmaxes((...args) => [...attention(...args), tf.matMul(args[0]!, args[1]!, false, true)]),
+    ],
+    [
+      "with numbers that are the same along rows",
+      () =>
+        softmaxes(
+          (q, k, v, a) => [attend(q!, k!, v!, a!)],
+          [...attentionArgs().slice(0, 3), random([2, 1, 256, 1], 6)],
+        ),
+    ],
+  ])("is no softmax %s", (_, found) => {
+    expect(found()).toEqual([]);
+  });
+});
+
 describe("a view", () => {
   const view = (shape: number[], permutation: number[]): View => {
     const base = { name: "%x", shape, element: "f32" as const };
@@ -176,6 +264,41 @@ describe.skipIf(!isInstalled)("programs whose products oneDNN computes", () => {
   it("are what the engine runs", () => {
     expect(currentEngine().products).toMatch(/^oneDNN's \(f32/);
     expect(currentEngine().version).toMatch(/^TensorFlow [\d.]+, oneDNN 3\.\d+\.\d+$/);
+  });
+
+  it.each<[string, (x: tf.Tensor) => tf.Tensor]>([
+    ["", (x) => x],
+    [", with dropout", (x) => tf.mul(x, tf.cast(tf.greater(tf.cos(tf.mul(tf.range(0, 200), 7)), -0.5), "float32"))],
+  ])("give attention and its gradients in bf16, its softmax along with the scores%s", async (_, dropout) => {
+    // 200 keys: not what a processor takes at a time.
+    const args = [tf.mul(random([2, 4, 192, 32], 1), 0.2), random([2, 4, 200, 32], 2), random([2, 4, 200, 32], 3)];
+    const mask = tf.reshape(tf.mul(tf.cast(tf.greater(tf.range(0, 400), 330), "float32"), -1e9), [2, 1, 1, 200]);
+    const bias = tf.add(random([1, 4, 192, 200], 4), mask);
+    const step: Fn = (...qkv) => {
+      const value = (q: tf.Tensor, k: tf.Tensor, v: tf.Tensor): tf.Tensor => attend(q, k, v, bias, dropout);
+      const loss = (...all: tf.Tensor[]): tf.Scalar => tf.sum(tf.square(value(all[0]!, all[1]!, all[2]!)));
+      return [value(qkv[0]!, qkv[1]!, qkv[2]!), ...tf.valueAndGrads(loss)(qkv).grads];
+    };
+    const expected = step(...args);
+    const made = await compile(step, { precision: "bf16" })(...args);
+    for (const [index, each] of made.entries())
+      expect(error(each, expected[index]!), `result ${index}`).toBeLessThan(2e-2);
+  });
+  it("give a NaN where attention's scores or a feed-forward layer's numbers are none", async () => {
+    const spoiled = tf.concat([tf.fill([1, 1, 1, 32], Number.NaN), random([1, 1, 599, 32], 1)], 2);
+    const [key, weight] = [random([1, 1, 600, 32], 2), random([32, 600], 3)];
+    const step = compile(
+      (x: tf.Tensor) => [
+        attend(x, key, key, undefined),
+        tf.matMul(relu(tf.matMul(tf.reshape(x, [600, 32]), weight)), weight, false, true),
+      ],
+      { precision: "bf16" },
+    );
+    for (const each of await step(spoiled)) {
+      const isNone = [...each.dataSync()].map(Number.isNaN);
+      expect(isNone.slice(0, 32).every(Boolean)).toBe(true);
+      expect(isNone.slice(32).some(Boolean)).toBe(false);
+    }
   });
 
   const forms: [string, Fn, number[], number[]][] = [
@@ -361,11 +484,25 @@ describe.skipIf(!isInstalled)("oneDNN and plain loops", () => {
     ["32 32 2 20 1700 130 1700 1 1 1700 130 1", 1e-5],
     ["16 16 2 16 1100 250 1100 1 1 1100 250 1", 1e-2],
   ];
+  // Sums of a whole matrix or one row, a ReLU, and softmaxes: of few rows, of many at a time with some left over, of a batch.
+  const fused: [string, number][] = [
+    ["16 32 2 70 50 90 50 1 90 1 90 1 add 90 1", 1e-5],
+    ["16 16 2 70 50 90 50 1 90 1 90 1 relu", 1e-2],
+    ["16 32 2 70 50 90 50 1 1 50 90 1 add 0 1 add 90 1 relu", 1e-5],
+    ["16 32 2 140 190 180 190 1 180 1 180 1 add 180 1 relu", 1e-5],
+    ["16 16 2 200 190 130 190 1 1 190 130 1 add 0 1 relu", 1e-2],
+    ["16 16 3 5 100 90 95 9000 90 1 8550 95 1 9500 95 1 relu", 1e-2],
+    ["16 16 2 70 50 90 50 1 90 1 90 1 softmax", 1e-2],
+    ["16 32 2 140 20 1000 20 1 1000 1 1000 1 add 0 1 softmax", 1e-5],
+    ["16 16 4 2 4 70 16 70 4480 16 64 1 4480 16 1 64 19600 4900 70 1 add 0 4900 70 1 add 70 0 0 1 softmax", 1e-2],
+    ["16 16 3 2 150 70 600 10500 70 1 42000 1 70 90000 600 1 add 90000 600 1 softmax", 1e-2],
+  ];
   const result = (onednn: Onednn, description: string, how?: Parameters<Onednn["multiply"]>[4]): Float32Array => {
     const [type, outType] = description.split(" ").map(Number) as [number, number];
     const operand = (seed: number) => (type === 16 ? narrow(values(300_000, seed)) : values(300_000, seed));
     const out = outType === 16 ? new Uint16Array(300_000) : new Float32Array(300_000);
-    onednn.multiply(description, operand(1), operand(2), out, how);
+    const added = [3, 4].map((seed) => values(300_000, seed));
+    onednn.multiply(description, operand(1), operand(2), out, how, added);
     return out instanceof Uint16Array ? widen(out) : out;
   };
   const off = (a: Float32Array, b: Float32Array): number =>
@@ -380,6 +517,30 @@ describe.skipIf(!isInstalled)("oneDNN and plain loops", () => {
     expect(off(result(onednn, description, "widened"), plain)).toBeLessThan(tolerance);
     // Each of these has code of its own for this processor.
     expect(onednn.slowProducts()).toBe(slow);
+  });
+
+  it.each(fused)("agree: %s", (description, tolerance) => {
+    const onednn = start();
+    const slow = onednn.slowProducts();
+    const plain = result(onednn, description, "by loops");
+    expect(Math.max(...plain)).toBeGreaterThan(0.9);
+    for (let round = 0; round < 3; round++) expect(off(result(onednn, description), plain)).toBeLessThan(tolerance);
+    const { elements, softmax } = onednn.products.fuses!;
+    const isFast = description.endsWith("softmax") ? softmax : elements.includes("bf16");
+    if (isFast) expect(onednn.slowProducts()).toBe(slow);
+  });
+
+  it("keep a NaN and nothing below 0", () => {
+    const left = narrow(Float32Array.of(1, 2, Number.NaN, 1, -1, -2));
+    const cut = new Float32Array(3);
+    start().multiply("16 32 2 3 2 1 2 1 1 1 1 1 relu", left, narrow(Float32Array.of(1, 1)), cut);
+    expect([cut[0], cut[1]]).toEqual([3, Number.NaN]);
+    expect(cut[2]).toBeCloseTo(0, 20);
+    const rows = new Float32Array(6);
+    start().multiply("16 32 2 3 2 2 2 1 2 1 2 1 softmax", left, narrow(Float32Array.of(1, 0, 0, 1)), rows);
+    expect([...rows.slice(2, 4)]).toEqual([Number.NaN, Number.NaN]);
+    expect(rows[0]! + rows[1]!).toBeCloseTo(1, 6);
+    expect(rows[1]! / rows[0]!).toBeCloseTo(Math.E, 4);
   });
 
   const processor = existsSync("/proc/cpuinfo") ? readFileSync("/proc/cpuinfo", "utf8") : "";

@@ -1,7 +1,7 @@
 // The transformer that both towers of CLIP share: pre-norm blocks with biases, as functions of tensors. Every place
 // where a method may change something is a port. No values are read, all shapes are static. CLIP has no dropout.
 import type { TwoTowerPorts } from "#toolkit/models/contract.ts";
-import { attend, gelu, layerNorm, linear, mergeHeads, quickGelu, splitHeads } from "#toolkit/nn/index.ts";
+import { attend, gelu, layerNorm, linear, quickGelu, splitHeads } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { ClipTowerConfig } from "./config.ts";
 import type { ClipModel } from "./weights.ts";
@@ -37,7 +37,7 @@ function attention(pass: Pass, site: string, x: tf.Tensor, config: ClipTowerConf
   const part = (name: string): tf.Tensor => splitHeads(pass.linear(`${site}.${name}`, x), config.numHeads);
   const scale = (config.hiddenSize / config.numHeads) ** -0.5;
   const mixed = attend(part("q_proj"), part("k_proj"), part("v_proj"), bias, undefined, scale);
-  return pass.linear(`${site}.out_proj`, mergeHeads(mixed));
+  return pass.linear(`${site}.out_proj`, mixed);
 }
 
 const activations: Readonly<Record<ClipTowerConfig["activation"], (x: tf.Tensor) => tf.Tensor>> = {

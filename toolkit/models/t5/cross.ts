@@ -2,6 +2,7 @@
 // two maps act on the 8 or so decoder positions instead of the whole input: at T5-base with 256 input and 8 target
 // positions that is a tenth of a training step. Equal to `attention` up to rounding. In generation it pays while few
 // tokens are made (generate/cache.ts).
+import { mergeHeads } from "#toolkit/nn/index.ts";
 import { tf } from "#toolkit/tensor/index.ts";
 import type { Pass } from "./stack.ts";
 
@@ -21,7 +22,7 @@ export function attendsDirectly(pass: Pass, queries: number, positions: number):
  * @param query [B, K, Q, D]
  * @param states [B, S, H]
  * @param bias [B, 1, 1, S]
- * @returns [B, K, Q, D]
+ * @returns [B, Q, K·D], heads side by side
  */
 export function attendStates(
   pass: Pass,
@@ -44,5 +45,5 @@ export function attendStates(
   if (bias) scores = tf.add(scores, bias);
   const shares = tf.reshape(pass.dropout(tf.softmax(scores)), [batch, heads * queries, positions]);
   const mixed = tf.reshape(tf.matMul(shares, states), [batch, heads, queries, width]);
-  return batchFirst(tf.matMul(headsFirst(mixed), perHead("v"), false, true));
+  return mergeHeads(batchFirst(tf.matMul(headsFirst(mixed), perHead("v"), false, true)));
 }

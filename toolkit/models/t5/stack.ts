@@ -1,7 +1,7 @@
 // The two stacks of T5, as functions of tensors: every place where a method may change something is a port. Used
 // whole in training (model.ts) and piece by piece in generation (generate/). No values are read, all shapes are static.
 import type { Ports, PrefixKeyValue } from "#toolkit/models/contract.ts";
-import { attend, geluNew, linear, mergeHeads, relu, rmsNorm, splitHeads } from "#toolkit/nn/index.ts";
+import { attend, geluNew, linear, relu, rmsNorm, splitHeads } from "#toolkit/nn/index.ts";
 import { type Key, random, tf } from "#toolkit/tensor/index.ts";
 import type { T5Config } from "./config.ts";
 import { attendStates, type StatesSource } from "./cross.ts";
@@ -80,7 +80,7 @@ export function attention(
     "states" in source
       ? attendStates(pass, site, query, source.states, bias)
       : attend(query, source.key, source.value, bias, pass.dropout);
-  return pass.linear(`${site}.o`, mergeHeads(mixed));
+  return pass.linear(`${site}.o`, mixed);
 }
 
 /** The inner part of a feed-forward sublayer at `site` (`….layer.N`). */

@@ -3,6 +3,7 @@
 // use it are in kernels/. Spec: openxla.org/stablehlo/spec.
 import type { Precision } from "../contract.ts";
 import { callOf, layoutText, plainView, reshapedView, turnedView, type View } from "./called-products.ts";
+import { type Fused, type FusedGraph, reluOf, type Softmax, softmaxOf, viewAs } from "./fused-products.ts";
 import { type Product, productsToMerge } from "./merged-products.ts";
 import { type Cut, cutIntoParts, type Parts, type Operation as Written } from "./parts.ts";
 
@@ -65,6 +66,9 @@ const tinyProduct = 2 ** 12;
 /** Numbers of a loop from which on its speed matters. */
 const longLoop = 2 ** 14;
 
+/** Numbers of scores from which on their softmax is worth being part of a product. */
+const longSoftmax = 2 ** 18;
+
 /** Operations whose numbers are each made of those at the same place. */
 const elementwise =
   /^stablehlo\.(add|subtract|multiply|divide|maximum|minimum|select|exponential|negate|convert|bitcast_convert|shift_left|tanh|logistic) /;
@@ -113,6 +117,13 @@ export interface CalledProducts {
   /** Name of the custom call's target; it reads the descriptions of called-products.ts. */
   readonly target: string;
   readonly elements: readonly Element[];
+  /** What a call may do to the numbers before it writes them, see `Fused`; none where not given. */
+  readonly fuses?: {
+    /** Operand types of products that take sums and a ReLU. */
+    readonly elements: readonly Element[];
+    /** Whether these take a softmax of rows, too. */
+    readonly softmax: boolean;
+  };
 }
 
 export interface BuilderOptions {
@@ -159,6 +170,11 @@ export class Builder {
   readonly #rows = new Map<string, Row>();
   readonly #products = new Map<string, Product>();
   readonly #sums = new Set<string>();
+  readonly #softmaxes: Softmax[] = [];
+  /** Values each of whose rows sums to 1. */
+  readonly #unitRows = new Set<string>();
+  /** What calls give that do more than multiply. */
+  readonly #fused = new Set<string>();
   /** Scalar arguments 0, 1, 2, … by number. */
   readonly #numbers: Value[] = [];
   /** See `Program`. */
@@ -352,15 +368,20 @@ export class Builder {
   /** Writes products as calls of the library, where it is fast with them. */
   #callProducts(results: readonly Value[]): void {
     const called = new Map<string, { readonly product: Product; readonly out: View }>();
-    const order = this.#ordered(results);
-    if (this.#isCut(order.reduce((sum, name) => sum + (this.#operations.get(name)?.flops ?? 0), 0)))
-      this.#rehearsal = this.#bring(0);
     const isResult = new Set(results.map(({ name }) => name));
+    const flops = this.#ordered(results).reduce((sum, name) => sum + (this.#operations.get(name)?.flops ?? 0), 0);
+    if (this.#isCut(flops)) this.#rehearsal = this.#bring(0);
+    if (this.#called?.fuses?.softmax) this.#fuseSoftmaxes(results);
+    const order = this.#ordered(results);
     const readers = this.#readers(results);
+    const graph = this.#fusedGraph(readers, isResult);
     for (const name of order) {
       const product = this.#products.get(name);
       if (!product || !this.calls(product.left.element)) continue;
       const { shape } = this.#operations.get(name)!;
+      const cut = this.#called?.fuses?.elements.includes(product.left.element) ? reluOf(graph, name) : undefined;
+      const narrow = cut && viewAs(cut.value, shape);
+      if (narrow && this.#call(product, narrow, cut)) continue;
       const whole = plainView({ name, shape, element: "f32" });
       // A result that only a transpose reads is written as that leaves it.
       const [reader, ...others] = readers.get(name) ?? [];
@@ -391,14 +412,42 @@ export class Builder {
     }
   }
 
-  /** Makes the value that `out` is a view of the result of a call; says whether the library takes it. */
-  #call(product: Product, out: View): boolean {
-    const call = callOf(product, this.#view(product.left), this.#view(product.right), out);
+  /** Makes attention's weights results of the products that their scores are, where nobody else reads those. */
+  #fuseSoftmaxes(results: readonly Value[]): void {
+    const graph = this.#fusedGraph(this.#readers(results), new Set(results.map(({ name }) => name)));
+    for (const softmax of this.#softmaxes) {
+      const found = softmaxOf(graph, softmax);
+      const product = found && this.#products.get(found.product);
+      if (product && this.calls(product.left.element)) this.#call(product, plainView(found.value), found);
+    }
+  }
+
+  #fusedGraph(readers: ReadonlyMap<string, readonly string[]>, results: ReadonlySet<string>): FusedGraph {
+    return {
+      operation: (name) => this.#operations.get(name),
+      readers: (name) => readers.get(name) ?? [],
+      isResult: (name) => results.has(name),
+      product: (name) => (this.#products.has(name) ? this.#operations.get(name) : undefined),
+      view: (value) => this.#view(value),
+    };
+  }
+
+  /**
+   * Makes the value that `out` is a view of the result of a call, with what is done to the product's numbers before they are
+   * written; says whether the library takes it.
+   */
+  #call(product: Product, out: View, fused?: Fused): boolean {
+    const call = callOf(product, this.#view(product.left), this.#view(product.right), out, fused);
     if (!call) return false;
-    const { left, right, description } = call;
+    const { left, right, added, description } = call;
     const { name, shape } = out.base;
-    // The library reads two operands. Then comes what is there to stay in memory until now, and whether to do anything.
-    const operands = [left, right, ...this.#keptFor(product, [left, right])];
+    if (fused) {
+      this.#fused.add(name);
+      this.#narrowed.delete(name);
+    }
+    // The library reads two operands and what it adds. Then comes what is there to stay in memory until now, and whether to
+    // do anything.
+    const operands = [left, right, ...added, ...this.#keptFor(product, [left, right])];
     if (this.#rehearsal) operands.push(this.#rehearsal);
     const layouts = operands.map((operand) => layoutText(operand.shape)).join(", ");
     const text = `stablehlo.custom_call @${this.#called!.target}(${operands.map((operand) => operand.name).join(", ")}) {api_version = 4 : i32, backend_config = {product = "${description}"}, operand_layouts = [${layouts}], result_layouts = [${layoutText(shape)}]} : (${operands.map(typeText).join(", ")}) -> ${typeText(out.base)}`;
@@ -427,7 +476,7 @@ export class Builder {
       const { text, operands: read } = this.#operations.get(name) ?? { text: "", operands: [] };
       // What is widened for a sum is written as bf16.
       const isSummed = this.#reduced.has(name) && !text.startsWith("stablehlo.bitcast_convert ");
-      const isWritten = this.#products.has(name) || this.#narrowed.has(name) || isSummed;
+      const isWritten = this.#products.has(name) || this.#fused.has(name) || this.#narrowed.has(name) || isSummed;
       if (isWritten) {
         // Not whole numbers: the last operand, where it is one, says that the product is left out.
         const isKept = value.element !== "i32" && !operands.includes(value) && writes.includes(typeText(value));
@@ -799,6 +848,60 @@ export class Builder {
     return { ...this.bitcast(this.with("shift_left", bits, 16), "f32"), narrow };
   }
 
+  /**
+   * Under `bf16`, e^x along the last axis as an `operand`, for a caller who divides by the sum of each row: each may be scaled
+   * by any factor. Where a library computes a softmax along with the product that `x` is made of, they are that softmax, and
+   * their rows' sums are ones.
+   */
+  rowExponentials(x: Value): Value {
+    const scores = this.#unshifted(x);
+    if (!this.#hasScores(scores)) return this.operand(this.unary("exponential", x));
+    const last = scores.shape.length - 1;
+    const each = [...scores.shape.slice(0, -1), 1];
+    const largest = this.reduce("maximum", scores, [last]);
+    const shifted = this.binary("subtract", scores, this.reshape(largest, each));
+    const exponentials = this.unary("exponential", shifted);
+    const sums = this.reshape(this.reduce("add", exponentials, [last]), each);
+    const made = this.operand(this.binary("divide", exponentials, sums));
+    this.#unitRows.add(made.name);
+    this.#softmaxes.push({ scores, narrow: made.narrow!, steps: [largest.name, shifted.name] });
+    return made;
+  }
+
+  /** What a softmax may read instead: without a number that was subtracted from the whole of each row. */
+  #unshifted(x: Value): Value {
+    const { text, operands } = this.#operations.get(x.name) ?? { text: "", operands: [] };
+    const [from, number] = operands;
+    if (!text.startsWith("stablehlo.subtract ") || !from || !number) return x;
+    const dimensions = /^stablehlo\.broadcast_in_dim \S+ dims = \[([\d, ]*)\]/.exec(
+      this.#operations.get(number.name)?.text ?? "",
+    )?.[1];
+    const isOfRows =
+      dimensions !== undefined &&
+      !dimensions
+        .split(",")
+        .map(Number)
+        .includes(x.shape.length - 1);
+    return isOfRows ? from : x;
+  }
+
+  /** Whether scores are many and, but for what is added to them, a product that a library computes with their softmax. */
+  #hasScores(scores: Value): boolean {
+    const hasProduct = (value: Value): boolean => {
+      const { text, operands } = this.#operations.get(value.name) ?? { text: "", operands: [] };
+      return this.#products.has(value.name) || (text.startsWith("stablehlo.add ") && operands.some(hasProduct));
+    };
+    const canFuse = this.precision === "bf16" && this.calls("bf16") && this.#called?.fuses?.softmax === true;
+    return canFuse && !this.#wideProducts && sizeOf(scores.shape) >= longSoftmax && hasProduct(scores);
+  }
+
+  /** Whether a value is 1 everywhere. */
+  #isOne({ name }: Value): boolean {
+    const { text, operands } = this.#operations.get(name) ?? { text: "", operands: [] };
+    if (/^stablehlo\.(broadcast_in_dim|reshape|transpose) /.test(text)) return this.#isOne(operands[0]!);
+    return text.startsWith("stablehlo.constant dense<0x3F800000>");
+  }
+
   unary(op: string, x: Value): Value {
     return this.emit(`stablehlo.${op} ${x.name} : ${typeText(x)}`, [x], x.shape, x.element);
   }
@@ -807,6 +910,10 @@ export class Builder {
   binary(op: string, a: Value, b: Value): Value {
     const shape = broadcastShape(a.shape, b.shape);
     const [left, right] = [this.broadcast(a, shape), this.broadcast(b, shape)];
+    if (op === "multiply" || op === "divide") {
+      if (this.#isOne(right)) return left;
+      if (op === "multiply" && this.#isOne(left)) return right;
+    }
     const made = this.emit(
       `stablehlo.${op} ${left.name}, ${right.name} : ${typeText(left)}`,
       [left, right],
@@ -852,13 +959,15 @@ export class Builder {
     dimensions: readonly number[],
     keepDims = false,
   ): Value {
-    if (this.#windowedSums && op === "add" && x.element === "f32") {
+    if (this.#windowedSums && op === "add" && x.element === "f32" && !this.#unitRows.has(x.name)) {
       const count = (value: Value): number => sizeOf(dimensions.map((index) => value.shape[index]!));
       let rest = x;
       if (count(x) > longSum) while (count(rest) > longSum / 4) rest = this.#sumWindows(rest, dimensions);
       if (rest !== x) return this.reduce(op, rest, dimensions, keepDims);
     }
     const shape = x.shape.filter((_, index) => !dimensions.includes(index));
+    if (op === "add" && this.#unitRows.has(x.name) && dimensions.length === 1 && dimensions[0] === x.shape.length - 1)
+      return this.splat(1, keepDims ? [...shape, 1] : shape, "f32");
     const initial = this.splat(neutral(op, x.element), [], x.element);
     this.#reduced.add(x.name);
     const reduced =

@@ -3,6 +3,7 @@
 // text (builder.ts does) and knows no library (runtimes/onednn).
 
 import { type Element, range, sizeOf, type Value } from "./builder.ts";
+import { addedStrides, type Fused } from "./fused-products.ts";
 import type { Product } from "./merged-products.ts";
 
 /** A value as another one's numbers: `strides` are in elements of `base`, which lies in row-major order. */
@@ -16,6 +17,8 @@ export interface View {
 export interface Call {
   readonly left: Value;
   readonly right: Value;
+  /** What is added to the product. */
+  readonly added: readonly Value[];
   readonly description: string;
   /** Multiply–add operations, times two. */
   readonly flops: number;
@@ -73,10 +76,10 @@ function mergedStride({ shape, strides }: View, dimensions: readonly number[]): 
 
 /**
  * The call that computes a product into `out`, a view whose base is the result and whose dimensions are the product's
- * own: batch, then free ones of the left operand, then of the right. Undefined where the strides are not ones that the
- * library is fast with.
+ * own: batch, then free ones of the left operand, then of the right; `fused` is done to its numbers first. Undefined where
+ * the strides are not ones that the library is fast with.
  */
-export function callOf(product: Product, left: View, right: View, out: View): Call | undefined {
+export function callOf(product: Product, left: View, right: View, out: View, fused?: Fused): Call | undefined {
   const [batchLeft, batchRight] = product.batch;
   const [contractLeft, contractRight] = product.contract;
   const rest = (view: View, ...taken: (readonly number[])[]): number[] =>
@@ -105,14 +108,24 @@ export function callOf(product: Product, left: View, right: View, out: View): Ca
   const type = `${bits(product.left.element)} ${bits(out.base.element)}`;
   const rank = batch.length + 2;
   const flops = 2 * sizeOf([...batch, rows, inner, columns]);
+  const added = (fused?.added ?? []).map((view) => addedStrides(view, batch.length, outRows, outColumns));
+  if (added.includes(undefined)) return undefined;
   if (c.at(-1) === 1) {
-    const description = [type, rank, ...batch, rows, inner, columns, ...a, ...b, ...c].join(" ");
-    return { left: left.base, right: right.base, description, flops };
+    const more = [...added.flatMap((strides) => ["add", ...strides!]), ...(fused?.last ? [fused.last] : [])];
+    const description = [type, rank, ...batch, rows, inner, columns, ...a, ...b, ...c, ...more].join(" ");
+    return {
+      left: left.base,
+      right: right.base,
+      added: (fused?.added ?? []).map(({ base }) => base),
+      description,
+      flops,
+    };
   }
+  if (fused) return undefined;
   // A result whose rows are the fast ones is the product of the turned operands, the other way round.
   const turned = (strides: readonly number[]): number[] => [...strides.slice(0, -2), strides.at(-1)!, strides.at(-2)!];
   const description = [type, rank, ...batch, columns, inner, rows, ...turned(b), ...turned(a), ...turned(c)].join(" ");
-  return { left: right.base, right: left.base, description, flops };
+  return { left: right.base, right: left.base, added: [], description, flops };
 }
 
 /** Strides of a matrix; a dimension of one element takes the stride that makes the matrix a plain one. */

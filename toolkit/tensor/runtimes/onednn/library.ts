@@ -10,7 +10,7 @@ import type { CalledProducts } from "../../stablehlo/builder.ts";
 import type { OnednnDiscovery } from "./discover.ts";
 
 /** Name that programs call it by. It holds a version: programs are kept over processes, and their calls with them. */
-const target = "bunsen_product_1";
+const target = "bunsen_product_2";
 
 /** xla::ffi::GetXlaFfiApi(), which gives XLA's C API for foreign functions. */
 const apiName = "_ZN3xla3ffi12GetXlaFfiApiEv";
@@ -29,10 +29,11 @@ const reasons: readonly string[] = [
 const symbols = {
   start: { args: ["ptr", "i32"], returns: "i32" },
   version_of: { args: ["i32"], returns: "i32" },
+  fused_operations: { args: [], returns: "i32" },
   has_narrow_code: { args: [], returns: "i32" },
   slow_products: { args: [], returns: "i64" },
   cut_products: { args: [], returns: "i64" },
-  multiply_once: { args: ["ptr", "ptr", "ptr", "ptr", "u64", "i32"], returns: "void" },
+  multiply_once: { args: ["ptr", "ptr", "ptr", "ptr", "ptr", "ptr", "u64", "i32"], returns: "void" },
   enlist: { args: ["ptr", "u64", "ptr"], returns: "i32" },
 } as const;
 
@@ -49,13 +50,14 @@ export interface Onednn {
   slowProducts(): number;
   /** How many descriptions were met whose products two threads share piece by piece. */
   cutProducts(): number;
-  /** Computes one product of row-major arrays, as a program would or in one of its ways. */
+  /** Computes one product of row-major arrays, as a program would or in one of its ways, with what it says to add. */
   multiply(
     description: string,
     left: NodeJS.TypedArray,
     right: NodeJS.TypedArray,
     out: NodeJS.TypedArray,
     how?: (typeof ways)[number],
+    added?: readonly Float32Array[],
   ): void;
 }
 
@@ -95,15 +97,21 @@ export function startOnednn({ path, looked }: OnednnDiscovery, tensorflow: strin
   const name = Buffer.from(target);
   const code = c.start(Buffer.from(`${path}\0`), threads) || c.enlist(name, BigInt(name.length), api);
   if (code !== 0) throw refuse(reasons[code] ?? `its start failed with ${code}`);
+  const fused = c.fused_operations();
   const onednn: Onednn = {
     version: [0, 1, 2].map((part) => c.version_of(part)).join("."),
-    products: { target, elements: ["f32", "bf16"] },
+    products: {
+      target,
+      elements: ["f32", "bf16"],
+      fuses: { elements: fused & 1 ? ["bf16"] : [], softmax: (fused & 2) !== 0 },
+    },
     hasBf16: c.has_narrow_code() !== 0,
     slowProducts: () => Number(c.slow_products()),
     cutProducts: () => Number(c.cut_products()),
-    multiply(description, left, right, out, how = "as a program") {
+    multiply(description, left, right, out, how = "as a program", added = []) {
       const key = Buffer.from(description);
-      c.multiply_once(out, left, right, key, BigInt(key.length), ways.indexOf(how));
+      const [first, second] = [added[0] ?? null, added[1] ?? null];
+      c.multiply_once(out, left, right, first, second, key, BigInt(key.length), ways.indexOf(how));
     },
   };
   opened = { path, onednn };

@@ -1,5 +1,5 @@
 // Matrix products that XLA's compiled programs call: one custom-call target that hands a product of any strides to
-// oneDNN. Compiled when the engine starts, by the compiler inside Bun (bun:ffi's cc), hence without headers and without
+// oneDNN, with what is done to its numbers before they are written (sums, a ReLU, a softmax of rows). Compiled when the engine starts, by the compiler inside Bun (bun:ffi's cc), hence without headers and without
 // vector code; library.ts opens and registers it, stablehlo/called-products.ts writes the descriptions it reads. A call
 // from a program cannot fail: whatever oneDNN refuses is computed by plain loops. Called from XLA's threads, several at
 // once.
@@ -34,11 +34,17 @@ extern int sched_getcpu(void);
 enum { resolve_now = 2, max_rank = 12, buckets = 1024, page = 4096 };
 enum { readable = 1, writable = 2, own = 2, anonymous = 32 }; // mmap's, on Linux
 enum { bf16 = 2, f32 = 3 };                     // dnnl_data_type_t
-enum { source = 1, result = 17, weights = 33, working = 80 }; // DNNL_ARG_SRC, _DST, _WEIGHTS, _SCRATCHPAD
+enum { source = 1, other = 2, result = 17, weights = 33, working = 80 }; // DNNL_ARG_SRC, _SRC_1, _DST, _WEIGHTS, _SCRATCHPAD
+enum { after = 32768 };                         // DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE: the first operation's is this times 1
+enum { relu = 0x20, sum = 0x1fff0, accurate = 0x30000, inference = 96 }; // dnnl_alg_kind_t, dnnl_prop_kind_t
 enum { processor = 1, openmp = 2, in_order = 1, implementation = 8, given = 1, scratchpad = 136 };
 
 /** Multiplications up to which one thread is sooner done than several have been woken. */
 static const double small = 4194304;
+/** What a ReLU leaves of numbers below 0, as good as none: without it oneDNN makes a 0 of NaN. */
+static const float leak = 1e-30f;
+/** Scores that are kept in the second cache between their product and the softmax: 256 KiB. */
+static const dim_t cached = 65536;
 /** Rows up to which turning a matrix costs more than multiplying by it. */
 static const dim_t few = 64;
 /** Looks, each some 15 ns long, for others to finish before this thread sleeps: waking it takes 50 microseconds. */
@@ -52,7 +58,14 @@ static int (*stream_destroy)(void *);
 static int (*description_create)(void **, int, const dim_t *, int, const dim_t *);
 static size_t (*description_size)(const void *);
 static int (*options_create)(void **);
+static int (*options_destroy)(void *);
 static int (*options_scratchpad)(void *, int);
+static int (*options_operations)(void *, const void *);
+static int (*operations_create)(void **);
+static int (*operations_destroy)(void *);
+static int (*operations_eltwise)(void *, int, float, float);
+static int (*operations_binary)(void *, int, const void *);
+static int (*softmax_create)(void **, void *, int, int, const void *, const void *, int, const void *);
 static int (*product_create)(void **, void *, const void *, const void *, const void *, const void *, const void *);
 static int (*product_query)(const void *, int, int, void *);
 static const void *(*product_query_description)(const void *, int, int);
@@ -74,32 +87,48 @@ static int threads, has_bf16;
  * and a step of T5-base takes 0.95 of its time if products are shared. On a Xeon sgemm is the faster one, and with AMX
  * oneDNN packs for a quarter of the time, which pieces would do more often; on AVX2 smaller pieces are slower.
  */
-static int turns_slowly, shares;
+static int turns_slowly, shares, fuses;
 
-/** A part of a product: a smaller one, and where its operands and its result begin, in bytes. */
+/** What a call reads: two operands, and what is added to their product. */
+enum { most_added = 2, most_in = 2 + most_added };
+
+/** A part of a product: a smaller one, and where what it reads and its result begin, in bytes. */
 struct piece {
   struct product *product;
-  dim_t left, right, out;
+  dim_t in[most_in], out;
 };
 enum { most_pieces = 4 };
+
+/** An object of oneDNN's, and descriptions of what it reads, writes and works in. */
+struct object {
+  void *primitive, *in[most_in], *out;
+  const void *scratch;
+  size_t scratch_size; // in bytes; 0: it needs none
+  int names[most_in], count;
+};
 
 /** A product as a program describes it: [.., M, K] by [.., K, N]. */
 struct product {
   struct product *next;
   const char *key;
   size_t length;
-  int type, out_type, rank, threads, way, is_slow;
+  int type, out_type, rank, threads, way, is_slow, added, last;
   dim_t left[max_rank], right[max_rank], out[max_rank];
   dim_t left_by[max_rank], right_by[max_rank], out_by[max_rank]; // strides in elements
-  void *descriptions[3];
-  void *primitive;
-  const void *scratch; // description of the memory that the primitive works in
-  size_t scratch_size; // in bytes; 0: it needs none
-  int pieces;          // 0: it is computed as a whole
+  dim_t added_by[most_added][max_rank];                          // 0: the same number all along that dimension
+  struct object object;
+  int pieces; // 0: it is computed as a whole
   struct piece piece[most_pieces];
+  // With a softmax: so many rows at a time, whose numbers stay in the second cache, and the products and objects for
+  // them and for the last rows of a matrix.
+  dim_t chunk;
+  struct product *scores[2];
+  struct object softmax[2];
 };
-/** Ways to compute a product: oneDNN's object for it, products of f32 matrices (sgemm), or loops. */
-enum { primitives = 1, matrices, slow_loops };
+/** Ways to compute a product: oneDNN's object for it, products of f32 matrices (sgemm), rows of a softmax, or loops. */
+enum { primitives = 1, matrices, rows_at_once, slow_loops };
+/** What is done to the numbers last. */
+enum { nothing_more, by_relu, by_softmax };
 
 // Mutexes and conditions; zeros are fresh ones.
 static long table[8], turn[8], state[8], shelf[8], crew[8], wanted[16], finished[16], called[16], done[16];
@@ -114,6 +143,7 @@ long cut_products(void) { return cuts; }
 
 static int has_wide_code(int type);
 static int is_amd(void);
+static int can_fuse(void);
 
 /** 0, or the number of the reason in library.ts. */
 int start(const char *path, int count) {
@@ -133,7 +163,14 @@ int start(const char *path, int count) {
   FIND(description_create, "dnnl_memory_desc_create_with_strides")
   FIND(description_size, "dnnl_memory_desc_get_size")
   FIND(options_create, "dnnl_primitive_attr_create")
+  FIND(options_destroy, "dnnl_primitive_attr_destroy")
   FIND(options_scratchpad, "dnnl_primitive_attr_set_scratchpad_mode")
+  FIND(options_operations, "dnnl_primitive_attr_set_post_ops")
+  FIND(operations_create, "dnnl_post_ops_create")
+  FIND(operations_destroy, "dnnl_post_ops_destroy")
+  FIND(operations_eltwise, "dnnl_post_ops_append_eltwise")
+  FIND(operations_binary, "dnnl_post_ops_append_binary")
+  FIND(softmax_create, "dnnl_softmax_forward_primitive_desc_create")
   FIND(product_create, "dnnl_matmul_primitive_desc_create")
   FIND(product_query, "dnnl_primitive_desc_query")
   FIND(product_query_description, "dnnl_primitive_desc_query_md")
@@ -151,34 +188,68 @@ int start(const char *path, int count) {
   has_bf16 = has_wide_code(bf16);
   turns_slowly = is_amd() && has_wide_code(f32);
   shares = turns_slowly && threads == 2;
+  // A softmax of rows has two threads take them as they become free, as pieces are.
+  if (has_bf16 && can_fuse()) fuses = shares ? 3 : 1;
   return 0;
 }
+
+/** 1 where sums and a ReLU can be part of a product of bf16, 3 where a softmax can, too. */
+int fused_operations(void) { return fuses; }
 
 /** Whether products of bf16 are computed as such here, not widened. */
 int has_narrow_code(void) { return has_bf16; }
 
 int version_of(int part) { return part == 0 ? version()->major : part == 1 ? version()->minor : version()->patch; }
 
+/** What code an object has: none for this processor ("ref"), some, or such that uses registers of 512 bits. */
 enum { no_code, some_code, wide };
+
+/** Makes an object of oneDNN's from its description, which is kept for it. Says what code it has, see `create`. */
+static int complete(struct object *o, void *description) {
+  const char *name = 0;
+  if (primitive_create(&o->primitive, description)) {
+    o->primitive = 0;
+    product_destroy(description);
+    return no_code;
+  }
+  o->scratch = product_query_description(description, scratchpad, 0);
+  o->scratch_size = o->scratch ? description_size(o->scratch) : 0;
+  if (product_query(description, implementation, 0, &name) || !name) return some_code;
+  return !strncmp(name, "brg", 3) && strstr(name, "512") ? wide : !strncmp(name, "ref", 3) ? no_code : some_code;
+}
+
+/** Says in `with` what is done to a product's numbers, and describes in `o` what is added to them. */
+static int describe_operations(const struct product *p, struct object *o, void **with) {
+  void *operations = 0;
+  dim_t sizes[max_rank], by[max_rank];
+  int i, n, failed = operations_create(&operations) || options_create(with) || options_scratchpad(*with, given);
+  for (n = 0; n < p->added && !failed; n++) {
+    for (i = 0; i < p->rank; i++) {
+      sizes[i] = p->added_by[n][i] ? p->out[i] : 1;
+      by[i] = p->added_by[n][i] ? p->added_by[n][i] : 1;
+    }
+    failed = description_create(&o->in[2 + n], p->rank, sizes, f32, by) || operations_binary(operations, sum, o->in[2 + n]);
+    o->names[2 + n] = after * (n + 1) | other;
+  }
+  if (p->last == by_relu && !failed) failed = operations_eltwise(operations, relu, leak, 0);
+  failed = failed || options_operations(*with, operations);
+  if (operations) operations_destroy(operations);
+  return failed;
+}
 
 /** Makes oneDNN's object for a product. Says what code it has: none for this processor ("ref"), some, or wide one. */
 static int create(struct product *p) {
-  void *description = 0;
-  const char *name = 0;
-  if (description_create(&p->descriptions[0], p->rank, p->left, p->type, p->left_by) ||
-      description_create(&p->descriptions[1], p->rank, p->right, p->type, p->right_by) ||
-      description_create(&p->descriptions[2], p->rank, p->out, p->out_type, p->out_by) ||
-      product_create(&description, engine, p->descriptions[0], p->descriptions[1], 0, p->descriptions[2], options) ||
-      primitive_create(&p->primitive, description)) {
-    p->primitive = 0;
-    if (description) product_destroy(description);
-    return no_code;
-  }
-  // It belongs to `description`, which is kept for it.
-  p->scratch = product_query_description(description, scratchpad, 0);
-  p->scratch_size = p->scratch ? description_size(p->scratch) : 0;
-  if (product_query(description, implementation, 0, &name) || !name) return some_code;
-  return !strncmp(name, "brg", 3) && strstr(name, "512") ? wide : !strncmp(name, "ref", 3) ? no_code : some_code;
+  struct object *o = &p->object;
+  void *description = 0, *with = 0;
+  int failed, is_plain = p->added == 0 && p->last == nothing_more;
+  o->names[0] = source, o->names[1] = weights, o->count = 2 + p->added;
+  failed = description_create(&o->in[0], p->rank, p->left, p->type, p->left_by) ||
+           description_create(&o->in[1], p->rank, p->right, p->type, p->right_by) ||
+           description_create(&o->out, p->rank, p->out, p->out_type, p->out_by) ||
+           (!is_plain && describe_operations(p, o, &with)) ||
+           product_create(&description, engine, o->in[0], o->in[1], 0, o->out, is_plain ? options : with);
+  if (with) options_destroy(with);
+  return failed ? no_code : complete(o, description);
 }
 
 /** Whether products of numbers of a type have code of their own here that uses registers of 512 bits. */
@@ -227,7 +298,7 @@ static int are_matrices(const struct product *p) {
 /** Chooses how to compute a product with its number of threads. */
 static void choose(struct product *p) {
   int code, is_matrix = p->rank == 2 && p->type == f32, rows = p->rank - 2, columns = p->rank - 1;
-  p->way = are_matrices(p) ? matrices : slow_loops;
+  p->way = are_matrices(p) && p->added == 0 && p->last == nothing_more ? matrices : slow_loops;
   // bf16 that the processor has no code for is widened, for sgemm.
   if (p->way == matrices && p->type == bf16 && !has_bf16) return;
   // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB. But with
@@ -236,7 +307,7 @@ static void choose(struct product *p) {
   // The object is made for the number of threads of now.
   set_threads(p->threads);
   code = create(p);
-  if (code != no_code || (p->primitive && p->way == slow_loops)) p->way = primitives;
+  if (code != no_code || (p->object.primitive && p->way == slow_loops)) p->way = primitives;
   p->is_slow = code == no_code && p->way != matrices;
 }
 
@@ -254,7 +325,7 @@ static dim_t longer_share(dim_t size, dim_t step) {
  * divided into equal halves, and one core waits for the other's wherever that one began late or is slower.
  */
 static void cut(struct product *p) {
-  int rows = p->rank - 2, columns = p->rank - 1, at = 0, i, has_few = p->out[rows] <= few;
+  int rows = p->rank - 2, columns = p->rank - 1, at = 0, i, n, has_few = p->out[rows] <= few;
   dim_t step, bytes = p->type == bf16 ? 2 : 4, out_bytes = p->out_type == bf16 ? 2 : 4;
   // Of a batch the first dimension of some length: what is cut across others is no stretch of memory, which slows oneDNN.
   while (at < rows && p->out[at] == 1) at++;
@@ -271,8 +342,9 @@ static void cut(struct product *p) {
   for (i = 0; i * step < p->out[at]; i++) {
     struct piece *piece = &p->piece[i];
     dim_t begin = i * step, length = p->out[at] - begin < step ? p->out[at] - begin : step;
-    piece->left = at == columns ? 0 : begin * p->left_by[at] * bytes;
-    piece->right = at == rows ? 0 : begin * p->right_by[at] * bytes;
+    piece->in[0] = at == columns ? 0 : begin * p->left_by[at] * bytes;
+    piece->in[1] = at == rows ? 0 : begin * p->right_by[at] * bytes;
+    for (n = 0; n < p->added; n++) piece->in[2 + n] = begin * p->added_by[n][at] * (dim_t)sizeof(float);
     piece->out = begin * p->out_by[at] * out_bytes;
     // All but the last one are alike, and so may that one be.
     if (i > 0 && length == step) {
@@ -293,7 +365,54 @@ static void cut(struct product *p) {
   cuts++;
 }
 
-/** Reads "type, result's type, rank, batch.., M, K, N, strides of left.., right.., result..". */
+/** The product of so many rows of two matrices, whose numbers lie side by side. */
+static struct product *scores_of(const struct product *p, dim_t rows) {
+  struct product *scores = calloc(1, sizeof *scores);
+  int batch = p->rank - 2, i, n;
+  scores->type = p->type, scores->out_type = f32, scores->rank = 2, scores->threads = 1, scores->added = p->added;
+  scores->left[0] = scores->out[0] = rows, scores->left[1] = scores->right[0] = p->right[batch];
+  scores->right[1] = scores->out[1] = scores->out_by[0] = p->out[batch + 1], scores->out_by[1] = 1;
+  for (i = 0; i < 2; i++) {
+    scores->left_by[i] = p->left_by[batch + i], scores->right_by[i] = p->right_by[batch + i];
+    for (n = 0; n < p->added; n++) scores->added_by[n][i] = p->added_by[n][batch + i];
+  }
+  choose(scores);
+  return scores;
+}
+
+/** oneDNN's object for the softmax of so many rows of scores. */
+static int create_softmax(const struct product *p, dim_t rows, struct object *o) {
+  dim_t sizes[2], in_by[2], out_by[2];
+  void *description = 0;
+  sizes[0] = rows, sizes[1] = in_by[0] = p->out[p->rank - 1], in_by[1] = out_by[1] = 1, out_by[0] = p->out_by[p->rank - 2];
+  o->names[0] = source, o->count = 1;
+  if (description_create(&o->in[0], 2, sizes, f32, in_by) || description_create(&o->out, 2, sizes, p->out_type, out_by) ||
+      softmax_create(&description, engine, inference, accurate, o->in[0], o->out, 1, options))
+    return no_code;
+  return complete(o, description);
+}
+
+/** Prepares a product whose rows get a softmax. */
+static void by_rows(struct product *p) {
+  dim_t rows = p->out[p->rank - 2], columns = p->out[p->rank - 1], tail;
+  int i;
+  p->chunk = cached / columns / 16 * 16;
+  if (p->chunk < 16) p->chunk = 16;
+  if (p->chunk > rows) p->chunk = rows;
+  tail = rows % p->chunk;
+  p->way = rows_at_once;
+  set_threads(1);
+  for (i = 0; i < (tail ? 2 : 1); i++) {
+    p->scores[i] = scores_of(p, i ? tail : p->chunk);
+    if (p->scores[i]->is_slow || create_softmax(p, i ? tail : p->chunk, &p->softmax[i]) == no_code) p->way = slow_loops;
+  }
+  p->is_slow = p->way == slow_loops;
+}
+
+/**
+ * Reads "type, result's type, rank, batch.., M, K, N, strides of left.., right.., result..", then any of "add strides..", with
+ * 0 along what is broadcast, then "relu" or "softmax" (of the last dimension).
+ */
 static struct product *describe(const char *key, size_t length) {
   struct product *p = calloc(1, sizeof *p);
   char *copy = calloc(length + 1, 1);
@@ -314,10 +433,21 @@ static struct product *describe(const char *key, size_t length) {
   for (i = 0; i < p->rank; i++) p->left_by[i] = number(&at, end);
   for (i = 0; i < p->rank; i++) p->right_by[i] = number(&at, end);
   for (i = 0; i < p->rank; i++) p->out_by[i] = number(&at, end);
+  while (at < end) {
+    while (at < end && *at == ' ') at++;
+    if (*at == 'a' && p->added < most_added) {
+      for (i = 0; i < p->rank; i++) p->added_by[p->added][i] = number(&at, end);
+      p->added++;
+      continue;
+    }
+    p->last = *at == 'r' ? by_relu : *at == 's' ? by_softmax : nothing_more;
+    break;
+  }
   work = work * p->left[batch] * p->left[batch + 1] * p->right[batch + 1];
   p->threads = work < small ? 1 : threads;
-  if (p->threads > 1 && shares && (p->type == f32 || has_bf16)) cut(p);
-  if (p->pieces == 0) choose(p);
+  if (p->last == by_softmax) by_rows(p);
+  else if (p->threads > 1 && shares && (p->type == f32 || has_bf16)) cut(p);
+  if (p->pieces == 0 && p->way == 0) choose(p);
   slow += p->is_slow;
   return p;
 }
@@ -356,35 +486,73 @@ static void store(int type, void *data, dim_t at, float value) {
   else ((unsigned short *)data)[at] = (unsigned short)((wide.bits + 0x7fff + ((wide.bits >> 16) & 1)) >> 16);
 }
 
-/** Where number `n` of a batch begins in the operands and in the result. */
-static void begin_of(const struct product *p, dim_t n, dim_t *in_a, dim_t *in_b, dim_t *in_c) {
+/** Where number `n` of a batch begins in what has these strides. */
+static dim_t begin_of(const struct product *p, dim_t n, const dim_t *by) {
+  dim_t begin = 0;
   int i;
-  *in_a = *in_b = *in_c = 0;
   for (i = p->rank - 3; i >= 0; i--) {
-    dim_t index = n % p->out[i];
+    begin += n % p->out[i] * by[i];
     n /= p->out[i];
-    *in_a += index * p->left_by[i];
-    *in_b += index * p->right_by[i];
-    *in_c += index * p->out_by[i];
   }
+  return begin;
 }
 
-static void loops(const struct product *p, const void *a, const void *b, void *c) {
+static dim_t batches_of(const struct product *p) {
+  dim_t batches = 1;
+  int i;
+  for (i = 0; i < p->rank - 2; i++) batches *= p->out[i];
+  return batches;
+}
+
+/** e to the power of a number that is not above 0. */
+static double power_of_e(double x) {
+  double term = 1, value = 1;
+  int halvings = 0, i;
+  if (x != x) return x;
+  if (x < -700) return 0;
+  for (; x < -0.5; halvings++) x /= 2;
+  for (i = 1; i < 16; i++) value += term *= x / i;
+  for (; halvings > 0; halvings--) value *= value;
+  return value;
+}
+
+/** One number of a product, with what is added to it. */
+static double number_at(const struct product *p, const void **in, dim_t n, dim_t row, dim_t column) {
   int batch = p->rank - 2, i;
-  dim_t batches = 1, n, row, column, inner;
-  for (i = 0; i < batch; i++) batches *= p->out[i];
-  for (n = 0; n < batches; n++) {
-    dim_t in_a, in_b, in_c;
-    begin_of(p, n, &in_a, &in_b, &in_c);
-    for (row = 0; row < p->out[batch]; row++)
-      for (column = 0; column < p->out[batch + 1]; column++) {
-        double sum = 0;
-        for (inner = 0; inner < p->right[batch]; inner++)
-          sum += (double)load(p->type, a, in_a + row * p->left_by[batch] + inner * p->left_by[batch + 1]) *
-                 load(p->type, b, in_b + inner * p->right_by[batch] + column * p->right_by[batch + 1]);
-        store(p->out_type, c, in_c + row * p->out_by[batch] + column * p->out_by[batch + 1], (float)sum);
+  dim_t inner, in_a = begin_of(p, n, p->left_by) + row * p->left_by[batch],
+               in_b = begin_of(p, n, p->right_by) + column * p->right_by[batch + 1];
+  double value = 0;
+  for (inner = 0; inner < p->right[batch]; inner++)
+    value += (double)load(p->type, in[0], in_a + inner * p->left_by[batch + 1]) *
+             load(p->type, in[1], in_b + inner * p->right_by[batch]);
+  for (i = 0; i < p->added; i++)
+    value += ((const float *)in[2 + i])[begin_of(p, n, p->added_by[i]) + row * p->added_by[i][batch] +
+                                        column * p->added_by[i][batch + 1]];
+  return value;
+}
+
+static void loops(const struct product *p, const void **in, void *c) {
+  int batch = p->rank - 2;
+  dim_t batches = batches_of(p), columns = p->out[batch + 1], n, row, column;
+  for (n = 0; n < batches; n++)
+    for (row = 0; row < p->out[batch]; row++) {
+      dim_t begin = begin_of(p, n, p->out_by) + row * p->out_by[batch];
+      double largest = 0, total = 0;
+      // Of a softmax each number is computed three times, since there is no place for a row of them.
+      if (p->last == by_softmax) {
+        for (column = 0; column < columns; column++) {
+          double value = number_at(p, in, n, row, column);
+          if (column == 0 || value > largest) largest = value;
+        }
+        for (column = 0; column < columns; column++) total += power_of_e(number_at(p, in, n, row, column) - largest);
       }
-  }
+      for (column = 0; column < columns; column++) {
+        double value = number_at(p, in, n, row, column);
+        if (p->last == by_relu && value < 0) value *= leak;
+        if (p->last == by_softmax) value = power_of_e(value - largest) / total;
+        store(p->out_type, c, begin + column * p->out_by[batch + 1], (float)value);
+      }
+    }
 }
 
 /** Memory that calls work in, kept for the next: a list of what no call has now, as long as calls were ever at once. */
@@ -428,25 +596,23 @@ static struct space *take(size_t size) {
   return space;
 }
 
-static int by_primitive(const struct product *p, const void *a, const void *b, void *c) {
-  void *memories[4] = {0, 0, 0, 0}, *stream = 0;
-  struct space *space = p->scratch_size ? take(p->scratch_size) : 0;
-  int count = space ? 4 : 3;
-  int i, failed = (p->scratch_size && !space) || memory_create(&memories[0], p->descriptions[0], engine, (void *)a) ||
-                  memory_create(&memories[1], p->descriptions[1], engine, (void *)b) ||
-                  memory_create(&memories[2], p->descriptions[2], engine, c) ||
-                  (space && memory_create(&memories[3], p->scratch, engine, space->data)) ||
-                  stream_create(&stream, engine, in_order);
-  if (!failed) {
-    argument_t arguments[4];
-    arguments[0].name = source, arguments[0].memory = memories[0];
-    arguments[1].name = weights, arguments[1].memory = memories[1];
-    arguments[2].name = result, arguments[2].memory = memories[2];
-    arguments[3].name = working, arguments[3].memory = memories[3];
-    failed = execute(p->primitive, stream, count, arguments) || stream_wait(stream);
+/** Calls an object of oneDNN's on the threads that it was made for. */
+static int perform(const struct object *o, const void **in, void *out) {
+  void *memories[most_in + 2], *stream = 0;
+  argument_t arguments[most_in + 2];
+  struct space *space = o->scratch_size ? take(o->scratch_size) : 0;
+  int count = 0, i, failed = o->scratch_size && !space;
+  for (i = 0; i < o->count + (space ? 2 : 1) && !failed; i++) {
+    const void *description = i < o->count ? o->in[i] : i == o->count ? o->out : o->scratch;
+    void *data = i < o->count ? (void *)in[i] : i == o->count ? out : space->data;
+    failed = memory_create(&memories[count], description, engine, data);
+    arguments[count].name = i < o->count ? o->names[i] : i == o->count ? result : working;
+    arguments[count].memory = memories[count];
+    if (!failed) count++;
   }
-  for (i = 0; i < count; i++)
-    if (memories[i]) memory_destroy(memories[i]);
+  failed = failed || stream_create(&stream, engine, in_order) || execute(o->primitive, stream, count, arguments) ||
+           stream_wait(stream);
+  for (i = 0; i < count; i++) memory_destroy(memories[i]);
   if (stream) stream_destroy(stream);
   if (space) give_back(space);
   return failed;
@@ -545,8 +711,7 @@ static void multiply_part(void *what, int part) {
   dim_t n = w->batches * part / w->parts, end = w->batches * (part + 1) / w->parts;
   if (w->parts > 1) set_threads(1);
   for (; n < end; n++) {
-    dim_t in_a, in_b, in_c;
-    begin_of(p, n, &in_a, &in_b, &in_c);
+    dim_t in_a = begin_of(p, n, p->left_by), in_b = begin_of(p, n, p->right_by), in_c = begin_of(p, n, p->out_by);
     if (sgemm(turn_a ? 'T' : 'N', turn_b ? 'T' : 'N', p->out[batch], p->out[batch + 1], p->right[batch], 1, w->a + in_a,
               p->left_by[batch + turn_a], w->b + in_b, p->right_by[batch + turn_b], 0, w->c + in_c, p->out_by[batch]))
       w->failed = 1;
@@ -629,9 +794,8 @@ static int by_matrices(const struct product *p, const void *a, const void *b, vo
   struct work w;
   struct space *wide_a = 0, *wide_b = 0, *wide_c = 0;
   dim_t out_count = extent(p->rank, p->out, p->out_by);
-  int i, failed = 0;
-  w.product = p, w.a = a, w.b = b, w.c = c, w.batches = 1, w.parts = count, w.failed = 0;
-  for (i = 0; i < p->rank - 2; i++) w.batches *= p->out[i];
+  int failed = 0;
+  w.product = p, w.a = a, w.b = b, w.c = c, w.batches = batches_of(p), w.parts = count, w.failed = 0;
   if (p->type == bf16) {
     if ((wide_a = widened(&w, a, extent(p->rank, p->left, p->left_by)))) w.a = w.wide;
     if ((wide_b = widened(&w, b, extent(p->rank, p->right, p->right_by)))) w.b = w.wide;
@@ -661,13 +825,13 @@ static int by_matrices(const struct product *p, const void *a, const void *b, vo
 static int compute(const struct product *p, const void **in, void *out, int count) {
   if (p->way == matrices) return by_matrices(p, in[0], in[1], out, count);
   set_threads(count);
-  return by_primitive(p, in[0], in[1], out);
+  return perform(&p->object, in, out);
 }
 
-/** A product that is cut, with its operands. */
+/** A product that is computed part by part, with what it reads. */
 struct cut_work {
   const struct product *product;
-  const char *left, *right;
+  const void **in;
   char *out;
   int failed;
 };
@@ -675,17 +839,50 @@ struct cut_work {
 static void compute_piece(void *what, int part) {
   struct cut_work *w = what;
   const struct piece *piece = &w->product->piece[part];
-  const void *in[2];
-  in[0] = w->left + piece->left, in[1] = w->right + piece->right;
+  const void *in[most_in];
+  int i;
+  for (i = 0; i < 2 + w->product->added; i++) in[i] = (const char *)w->in[i] + piece->in[i];
   if (compute(piece->product, in, w->out + piece->out, 1)) w->failed = 1;
 }
 
-static int by_pieces(const struct product *p, const void **in, void *out) {
+static dim_t chunks_of(const struct product *p) { return (p->out[p->rank - 2] + p->chunk - 1) / p->chunk; }
+
+/** Some rows of one matrix: their scores, and the softmax of these. */
+static void compute_rows(void *what, int part) {
+  struct cut_work *w = what;
+  const struct product *p = w->product;
+  int rows = p->rank - 2, i, is_tail;
+  dim_t n = part / chunks_of(p), row = part % chunks_of(p) * p->chunk;
+  dim_t bytes = p->type == bf16 ? 2 : 4, out_bytes = p->out_type == bf16 ? 2 : 4;
+  struct space *space = take(p->chunk * p->out[rows + 1] * sizeof(float));
+  const void *in[most_in], *scores;
+  if (!space) {
+    w->failed = 1;
+    return;
+  }
+  is_tail = row + p->chunk > p->out[rows];
+  in[0] = (const char *)w->in[0] + (begin_of(p, n, p->left_by) + row * p->left_by[rows]) * bytes;
+  in[1] = (const char *)w->in[1] + begin_of(p, n, p->right_by) * bytes;
+  for (i = 0; i < p->added; i++)
+    in[2 + i] = (const float *)w->in[2 + i] + begin_of(p, n, p->added_by[i]) + row * p->added_by[i][rows];
+  scores = space->data;
+  if (compute(p->scores[is_tail], in, space->data, 1) ||
+      perform(&p->softmax[is_tail], &scores, w->out + (begin_of(p, n, p->out_by) + row * p->out_by[rows]) * out_bytes))
+    w->failed = 1;
+  give_back(space);
+}
+
+/** Pieces or rows, by two threads where products are shared so. */
+static int by_parts(const struct product *p, const void **in, void *out) {
+  int is_softmax = p->way == rows_at_once, parts = is_softmax ? (int)(batches_of(p) * chunks_of(p)) : p->pieces, part;
   struct cut_work w;
-  w.product = p, w.left = in[0], w.right = in[1], w.out = out, w.failed = 0;
-  pthread_mutex_lock(turn);
-  divide(compute_piece, &w, p->pieces);
-  pthread_mutex_unlock(turn);
+  w.product = p, w.in = in, w.out = out, w.failed = 0;
+  if (p->threads > 1 && shares) {
+    pthread_mutex_lock(turn);
+    divide(is_softmax ? compute_rows : compute_piece, &w, parts);
+    pthread_mutex_unlock(turn);
+  } else
+    for (part = 0; part < parts; part++) compute_rows(&w, part);
   return w.failed;
 }
 
@@ -737,11 +934,11 @@ static int hand_over(const struct product *p, const void **in, void *out) {
 
 static void multiply(void *out, const void **in, const char *key, size_t length) {
   const struct product *p = product_of(key, length);
-  int failed = p->pieces > 0        ? by_pieces(p, in, out)
-               : p->way == slow_loops ? 1
-               : p->threads == 1    ? compute(p, in, out, 1)
-                                    : hand_over(p, in, out);
-  if (failed) loops(p, in[0], in[1], out);
+  int failed = p->pieces > 0 || p->way == rows_at_once ? by_parts(p, in, out)
+               : p->way == slow_loops                  ? 1
+               : p->threads == 1                       ? compute(p, in, out, 1)
+                                                       : hand_over(p, in, out);
+  if (failed) loops(p, in, out);
 }
 
 // XLA's foreign functions. Of each struct what lies before the last member that is read.
@@ -771,14 +968,15 @@ enum { whole_number = 4 };
 static int major_version, minor_version;
 
 /**
- * The target: its one attribute is the description. Of operands after the second one only a whole number at the end is read:
- * where it is not 0, the program is run to be compiled and nobody reads what it gives. Asked for its metadata it says that
+ * The target: its one attribute is the description. After the two operands comes what is added to their product; of what
+ * comes then only a whole number at the end is read: where it is not 0, the program is run to be compiled and nobody reads what it gives. Asked for its metadata it says that
  * it is of XLA's own version.
  */
 static void *handle(frame_t *frame) {
   const buffer_t *last;
-  const void *in[2];
+  const void *in[most_in];
   const span_t *key;
+  int i;
   if (frame->next && frame->next->type == 1) {
     frame->next->metadata->version.major = major_version;
     frame->next->metadata->version.minor = minor_version;
@@ -787,8 +985,7 @@ static void *handle(frame_t *frame) {
   }
   last = frame->in.items[frame->in.count - 1];
   if (frame->in.count > 2 && last->element == whole_number && *(const int *)last->data) return 0;
-  in[0] = ((buffer_t *)frame->in.items[0])->data;
-  in[1] = ((buffer_t *)frame->in.items[1])->data;
+  for (i = 0; i < most_in && i < frame->in.count; i++) in[i] = ((buffer_t *)frame->in.items[i])->data;
   key = frame->attributes.items[0];
   multiply(((buffer_t *)frame->out.items[0])->data, in, key->data, key->length);
   return 0;
@@ -812,15 +1009,41 @@ int enlist(const char *target, size_t length, const api_t *api) {
 enum { as_program = 0, by_loops, by_widening };
 
 /** Computes one product for tests: as a program would, by loops, or with bf16 widened whatever the processor has. */
-void multiply_once(void *out, const void *left, const void *right, const char *key, size_t length, int how) {
+void multiply_once(void *out, const void *left, const void *right, const void *added, const void *added_too,
+                   const char *key, size_t length, int how) {
   const struct product *p = product_of(key, length);
-  const void *in[2];
-  in[0] = left, in[1] = right;
+  const void *in[most_in];
+  in[0] = left, in[1] = right, in[2] = added, in[3] = added_too;
   if (how == as_program) multiply(out, in, key, length);
-  else if (how == by_loops || !are_matrices(p)) loops(p, left, right, out);
+  else if (how == by_loops || !are_matrices(p) || p->added > 0 || p->last != nothing_more) loops(p, in, out);
   else {
     pthread_mutex_lock(turn);
-    if (by_matrices(p, left, right, out, p->threads)) loops(p, left, right, out);
+    if (by_matrices(p, left, right, out, p->threads)) loops(p, in, out);
     pthread_mutex_unlock(turn);
   }
+}
+
+/**
+ * Whether this oneDNN adds and cuts off as it multiplies: its numbers for what is added are of its version. Tried with a
+ * product of ones, of two threads no more than one.
+ */
+static int can_fuse(void) {
+  static struct product product;
+  struct product *p = &product;
+  unsigned short ones[256];
+  float added[16], out[256];
+  const void *in[most_in];
+  int i;
+  for (i = 0; i < 256; i++) ones[i] = 0x3f80;
+  for (i = 0; i < 16; i++) added[i] = i - 20;
+  p->type = bf16, p->out_type = f32, p->rank = 2, p->added = 1, p->last = by_relu;
+  p->left[0] = p->left[1] = p->right[0] = p->right[1] = p->out[0] = p->out[1] = 16;
+  p->left_by[0] = p->right_by[0] = p->out_by[0] = 16;
+  p->left_by[1] = p->right_by[1] = p->out_by[1] = p->added_by[0][1] = 1;
+  in[0] = in[1] = ones, in[2] = added;
+  set_threads(1);
+  if (create(p) == no_code || perform(&p->object, in, out)) return 0;
+  for (i = 0; i < 256; i++)
+    if (i % 16 < 4 ? out[i] < -1 || out[i] > 0 : out[i] != i % 16 - 4) return 0;
+  return 1;
 }

@@ -207,7 +207,12 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
   Ceil: x("ceil"),
   Floor: x("floor"),
   Round: of((b, value) => (value.element === "i32" ? value : b.unary("round_nearest_even", value))),
-  Exp: operand(float(x("exponential"))),
+  Exp: (b, inputs, attributes) => {
+    const exponents = b.convert(inputs.x!, "f32");
+    return attributes.anyScale === true
+      ? b.rowExponentials(exponents)
+      : operand(x("exponential"))(b, { x: exponents }, attributes);
+  },
   Expm1: float(x("exponential_minus_one")),
   Log: x("log"),
   Log1p: float(x("log_plus_one")),
@@ -284,7 +289,7 @@ export const elementwise: Readonly<Record<string, Lowering>> = {
     ),
 
   Cast: (b, inputs, attributes) => cast(b, inputs.x!, attributes.dtype as string),
-  Identity: (_b, inputs) => inputs.x!,
+  Identity: operand((_b, inputs) => inputs.x!),
   Select: (b, { condition, t, e }) => {
     // A vector condition chooses whole rows.
     const rows = condition!.shape.length === 1 && t!.shape.length > 1;

@@ -1,0 +1,150 @@
+// What is done to a product's numbers before they are written, where the library that computes it can: finds sums, a ReLU
+// and a softmax of rows in a graph. Decides only; the builder (builder.ts) writes the calls, called-products.ts their
+// descriptions.
+import { range, sameShape, sizeOf, type Value } from "./builder.ts";
+import { plainView, reshapedView, type View } from "./called-products.ts";
+
+/** Operations on a product's numbers: what is added, as views of the product's shape, and what is done last. */
+export interface Fused {
+  readonly added: readonly View[];
+  readonly last: "relu" | "softmax" | undefined;
+}
+
+/** A product that is to be called with them. */
+export interface FusedProduct extends Fused {
+  /** Name of the product that they are applied to. */
+  readonly product: string;
+  /** What the call gives instead of the product. */
+  readonly value: Value;
+}
+
+/** A softmax over the last dimension, as `Builder.softmax` wrote it. */
+export interface Softmax {
+  readonly scores: Value;
+  /** The rounded result. */
+  readonly narrow: Value;
+  /** Names of what it was written with. */
+  readonly steps: readonly string[];
+}
+
+export interface FusedGraph {
+  operation(name: string): { readonly text: string; readonly operands: readonly Value[] } | undefined;
+  /** Names of operations that read a value. */
+  readers(name: string): readonly string[];
+  isResult(name: string): boolean;
+  /** Names of the products that are calls; their shapes are the products' own. */
+  product(name: string): { readonly shape: readonly number[] } | undefined;
+  view(value: Value): View;
+}
+
+/** How much a call may add, in the library. */
+const mostAdded = 2;
+
+const is = (graph: FusedGraph, name: string, op: string): boolean =>
+  graph.operation(name)?.text.startsWith(`stablehlo.${op} `) ?? false;
+
+/** The one operation that reads a value, if nobody else does. */
+function onlyReader(graph: FusedGraph, name: string): string | undefined {
+  const readers = graph.readers(name);
+  return readers.length === 1 && !graph.isResult(name) ? readers[0] : undefined;
+}
+
+/** Whether a value is one number everywhere: the literal `number`. */
+function isNumber(graph: FusedGraph, name: string, number: string): boolean {
+  const { text, operands } = graph.operation(name) ?? { text: "", operands: [] };
+  if (/^stablehlo\.(broadcast_in_dim|reshape) /.test(text)) return isNumber(graph, operands[0]!.name, number);
+  return text.startsWith(`stablehlo.constant dense<${number}>`);
+}
+
+/**
+ * A product that only a ReLU reads, whose result only a conversion to bf16 does: the activations of a feed-forward layer.
+ * It is written as that once, instead of in f32, to be read again.
+ */
+export function reluOf(graph: FusedGraph, product: string): FusedProduct | undefined {
+  let at = product;
+  let isCut = false;
+  for (let next = onlyReader(graph, at); next !== undefined; next = onlyReader(graph, at)) {
+    const { text, operands } = graph.operation(next)!;
+    if (!isCut && is(graph, next, "maximum")) {
+      const other = operands.find(({ name }) => name !== at);
+      if (other === undefined || !isNumber(graph, other.name, "0x00000000")) return undefined;
+      isCut = true;
+    } else if (isCut && is(graph, next, "convert")) {
+      const value: Value = { name: next, shape: operands[0]!.shape, element: "bf16" };
+      return text.endsWith("xbf16>") ? { product, value, added: [], last: "relu" } : undefined;
+    } else if (!is(graph, next, "reshape")) return undefined;
+    at = next;
+  }
+  return undefined;
+}
+
+/**
+ * The product whose rows, after sums, get a softmax: attention's weights. Its scores stay in a processor's cache, and
+ * nobody else may read them.
+ */
+export function softmaxOf(graph: FusedGraph, { scores, narrow, steps }: Softmax): FusedProduct | undefined {
+  const isInner = new Set(steps);
+  const isAlone = (name: string): boolean =>
+    !graph.isResult(name) && graph.readers(name).every((reader) => isInner.has(reader));
+  const written = graph.operation(narrow.name)?.operands[0]?.name;
+  if (written === undefined || !isAlone(scores.name) || onlyReader(graph, written) !== narrow.name) return undefined;
+  const products: string[] = [];
+  const added: View[] = [];
+  const take = (value: Value): boolean => {
+    if (graph.product(value.name) && isAlone(value.name)) return products.push(value.name) === 1;
+    const { operands } = graph.operation(value.name) ?? { operands: [] };
+    const isSum = is(graph, value.name, "add") && value.element === "f32";
+    // A sum of rows and columns for all layers is not computed, its terms are added one by one.
+    const isBroad = isSum && operands.every(({ name }) => is(graph, name, "broadcast_in_dim"));
+    if (isSum && (isBroad || isAlone(value.name))) {
+      if (isAlone(value.name)) isInner.add(value.name);
+      return operands.every(take);
+    }
+    const view = broadcastView(graph, value);
+    // The library adds whole matrices or one row to all rows.
+    const [row, column] = view.strides.slice(-2) as [number, number];
+    if (value.element !== "f32" || column !== 1 || (row !== 0 && row < view.shape.at(-1)!)) return false;
+    return added.push(view) <= mostAdded;
+  };
+  if (!take(scores) || products.length !== 1) return undefined;
+  const [product] = products as [string];
+  if (!sameShape(graph.product(product)!.shape, scores.shape)) return undefined;
+  return { product, value: narrow, added, last: "softmax" };
+}
+
+/** A value as numbers of what it was broadcast from: stride 0 where a number is the same all along a dimension. */
+function broadcastView(graph: FusedGraph, value: Value): View {
+  const { text, operands } = graph.operation(value.name) ?? { text: "", operands: [] };
+  const [of] = operands;
+  const dimensions = /^stablehlo\.broadcast_in_dim \S+ dims = \[([\d, ]*)\]/.exec(text)?.[1];
+  if (dimensions === undefined || of === undefined) return graph.view(value);
+  const places = dimensions === "" ? [] : dimensions.split(",").map(Number);
+  const view = graph.view(of);
+  const strides = value.shape.map((_, index) => {
+    const at = places.indexOf(index);
+    return at < 0 || view.shape[at] === 1 ? 0 : view.strides[at]!;
+  });
+  return { base: view.base, shape: value.shape, strides };
+}
+
+/** A value in a product's shape, where it has as many numbers side by side. */
+export function viewAs(value: Value, shape: readonly number[]): View | undefined {
+  return sizeOf(value.shape) === sizeOf(shape) ? reshapedView(plainView(value), shape) : undefined;
+}
+
+/** Strides of what is added, of a batch, its rows and its columns, each one stretch or broadcast as a whole. */
+export function addedStrides(
+  { shape, strides }: View,
+  batch: number,
+  rows: readonly number[],
+  columns: readonly number[],
+): readonly number[] | undefined {
+  const merged = (dimensions: readonly number[]): number | undefined => {
+    const long = dimensions.filter((index) => shape[index] !== 1);
+    const isStretch = long.slice(1).every((index, place) => strides[long[place]!] === strides[index]! * shape[index]!);
+    return isStretch ? (long.length === 0 ? 0 : strides[long.at(-1)!]!) : undefined;
+  };
+  const pair = [merged(rows), merged(columns)];
+  if (pair[0] === undefined || pair[1] === undefined) return undefined;
+  return [...range(batch).map((index) => (shape[index] === 1 ? 0 : strides[index]!)), pair[0], pair[1]];
+}
