@@ -56,7 +56,7 @@ export interface PartsGraph {
 const [shortest, longest] = [12, 600];
 
 /** Operations of several layers in one part, at most: each costs 3 ms to compile. */
-const mostGrouped = 90;
+const mostGrouped = 120;
 
 /** What XLA fuses into whoever reads it. */
 const cheap =
