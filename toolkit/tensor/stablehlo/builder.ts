@@ -418,7 +418,10 @@ export class Builder {
     for (const softmax of this.#softmaxes) {
       const found = softmaxOf(graph, softmax);
       const product = found && this.#products.get(found.product);
-      if (product && this.calls(product.left.element)) this.#call(product, plainView(found.value), found);
+      if (!found || product?.left.element !== "bf16") continue;
+      // The call's rows are those of all columns of its right operand.
+      const columns = product.right.shape.length - product.batch[1].length - product.contract[1].length;
+      if (columns === 1) this.#call(product, plainView(found.value), found);
     }
   }
 

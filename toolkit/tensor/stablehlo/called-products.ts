@@ -3,7 +3,7 @@
 // text (builder.ts does) and knows no library (runtimes/onednn).
 
 import { type Element, range, sizeOf, type Value } from "./builder.ts";
-import { addedStrides, type Fused } from "./fused-products.ts";
+import type { Fused } from "./fused-products.ts";
 import type { Product } from "./merged-products.ts";
 
 /** A value as another one's numbers: `strides` are in elements of `base`, which lies in row-major order. */
@@ -126,6 +126,22 @@ export function callOf(product: Product, left: View, right: View, out: View, fus
   const turned = (strides: readonly number[]): number[] => [...strides.slice(0, -2), strides.at(-1)!, strides.at(-2)!];
   const description = [type, rank, ...batch, columns, inner, rows, ...turned(b), ...turned(a), ...turned(c)].join(" ");
   return { left: right.base, right: left.base, added: [], description, flops };
+}
+
+/** Strides of what is added to a product: of its batch, rows and columns, each one stretch or, with 0, the same all along. */
+function addedStrides(
+  view: View,
+  batch: number,
+  rows: readonly number[],
+  columns: readonly number[],
+): readonly number[] | undefined {
+  const { shape, strides } = view;
+  const isLone = (index: number): boolean => shape[index] === 1;
+  const by = (dimensions: readonly number[]): number | undefined =>
+    dimensions.every(isLone) ? 0 : mergedStride(view, dimensions);
+  const [row, column] = [by(rows), by(columns)];
+  if (row === undefined || column === undefined) return undefined;
+  return [...range(batch).map((index) => (isLone(index) ? 0 : strides[index]!)), row, column];
 }
 
 /** Strides of a matrix; a dimension of one element takes the stride that makes the matrix a plain one. */

@@ -1,7 +1,7 @@
 // What is done to a product's numbers before they are written, where the library that computes it can: finds sums, a ReLU
 // and a softmax of rows in a graph. Decides only; the builder (builder.ts) writes the calls, called-products.ts their
 // descriptions.
-import { range, sameShape, sizeOf, type Value } from "./builder.ts";
+import { sameShape, sizeOf, type Value } from "./builder.ts";
 import { plainView, reshapedView, type View } from "./called-products.ts";
 
 /** Operations on a product's numbers: what is added, as views of the product's shape, and what is done last. */
@@ -18,7 +18,7 @@ export interface FusedProduct extends Fused {
   readonly value: Value;
 }
 
-/** A softmax over the last dimension, as `Builder.softmax` wrote it. */
+/** A softmax over the last dimension, as `Builder.rowExponentials` wrote it. */
 export interface Softmax {
   readonly scores: Value;
   /** The rounded result. */
@@ -32,7 +32,7 @@ export interface FusedGraph {
   /** Names of operations that read a value. */
   readers(name: string): readonly string[];
   isResult(name: string): boolean;
-  /** Names of the products that are calls; their shapes are the products' own. */
+  /** A product by its name, none where the name is another value's. */
   product(name: string): { readonly shape: readonly number[] } | undefined;
   view(value: Value): View;
 }
@@ -130,21 +130,4 @@ function broadcastView(graph: FusedGraph, value: Value): View {
 /** A value in a product's shape, where it has as many numbers side by side. */
 export function viewAs(value: Value, shape: readonly number[]): View | undefined {
   return sizeOf(value.shape) === sizeOf(shape) ? reshapedView(plainView(value), shape) : undefined;
-}
-
-/** Strides of what is added, of a batch, its rows and its columns, each one stretch or broadcast as a whole. */
-export function addedStrides(
-  { shape, strides }: View,
-  batch: number,
-  rows: readonly number[],
-  columns: readonly number[],
-): readonly number[] | undefined {
-  const merged = (dimensions: readonly number[]): number | undefined => {
-    const long = dimensions.filter((index) => shape[index] !== 1);
-    const isStretch = long.slice(1).every((index, place) => strides[long[place]!] === strides[index]! * shape[index]!);
-    return isStretch ? (long.length === 0 ? 0 : strides[long.at(-1)!]!) : undefined;
-  };
-  const pair = [merged(rows), merged(columns)];
-  if (pair[0] === undefined || pair[1] === undefined) return undefined;
-  return [...range(batch).map((index) => (shape[index] === 1 ? 0 : strides[index]!)), pair[0], pair[1]];
 }

@@ -103,7 +103,8 @@ export function startOnednn({ path, looked }: OnednnDiscovery, tensorflow: strin
     products: {
       target,
       elements: ["f32", "bf16"],
-      fuses: { elements: fused & 1 ? ["bf16"] : [], softmax: (fused & 2) !== 0 },
+      // No ReLU: oneDNN's makes a 0 of NaN, or leaves something of numbers below 0, which readers other than products see.
+      fuses: { elements: [], softmax: (fused & 2) !== 0 },
     },
     hasBf16: c.has_narrow_code() !== 0,
     slowProducts: () => Number(c.slow_products()),
