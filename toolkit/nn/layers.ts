@@ -134,7 +134,8 @@ export function attend(
   // Dropout scales weights one by one, so it may come before the division by their sum.
   const mixed = tf.transpose(tf.matMul(dropout(weights), value), [0, 2, 1, 3]);
   const divided = divideRows(mixed, tf.transpose(tf.sum(weights, -1), [0, 2, 1]));
-  return tf.reshape(divided, [divided.shape[0]!, divided.shape[1]!, -1]);
+  const [batch, length, heads, size] = divided.shape as [number, number, number, number];
+  return tf.reshape(divided, [batch, length, heads * size]);
 }
 
 /**

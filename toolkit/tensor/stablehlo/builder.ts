@@ -3,7 +3,7 @@
 // use it are in kernels/. Spec: openxla.org/stablehlo/spec.
 import type { Precision } from "../contract.ts";
 import { callOf, layoutText, plainView, reshapedView, turnedView, type View } from "./called-products.ts";
-import { type Fused, type FusedGraph, reluOf, type Softmax, softmaxOf, viewAs } from "./fused-products.ts";
+import { broadcastPlaces, type Fused, type FusedGraph, type Softmax, softmaxOf } from "./fused-products.ts";
 import { type Product, productsToMerge } from "./merged-products.ts";
 import { type Cut, cutIntoParts, type Parts, type Operation as Written } from "./parts.ts";
 
@@ -117,13 +117,8 @@ export interface CalledProducts {
   /** Name of the custom call's target; it reads the descriptions of called-products.ts. */
   readonly target: string;
   readonly elements: readonly Element[];
-  /** What a call may do to the numbers before it writes them, see `Fused`; none where not given. */
-  readonly fuses?: {
-    /** Operand types of products that take sums and a ReLU. */
-    readonly elements: readonly Element[];
-    /** Whether these take a softmax of rows, too. */
-    readonly softmax: boolean;
-  };
+  /** Whether products of bf16 take sums and a softmax of their rows, see `Fused`. */
+  readonly softmax?: boolean;
 }
 
 export interface BuilderOptions {
@@ -371,17 +366,13 @@ export class Builder {
     const isResult = new Set(results.map(({ name }) => name));
     const flops = this.#ordered(results).reduce((sum, name) => sum + (this.#operations.get(name)?.flops ?? 0), 0);
     if (this.#isCut(flops)) this.#rehearsal = this.#bring(0);
-    if (this.#called?.fuses?.softmax) this.#fuseSoftmaxes(results);
+    if (this.#called?.softmax) this.#fuseSoftmaxes(results, isResult);
     const order = this.#ordered(results);
     const readers = this.#readers(results);
-    const graph = this.#fusedGraph(readers, isResult);
     for (const name of order) {
       const product = this.#products.get(name);
       if (!product || !this.calls(product.left.element)) continue;
       const { shape } = this.#operations.get(name)!;
-      const cut = this.#called?.fuses?.elements.includes(product.left.element) ? reluOf(graph, name) : undefined;
-      const narrow = cut && viewAs(cut.value, shape);
-      if (narrow && this.#call(product, narrow, cut)) continue;
       const whole = plainView({ name, shape, element: "f32" });
       // A result that only a transpose reads is written as that leaves it.
       const [reader, ...others] = readers.get(name) ?? [];
@@ -413,8 +404,15 @@ export class Builder {
   }
 
   /** Makes attention's weights results of the products that their scores are, where nobody else reads those. */
-  #fuseSoftmaxes(results: readonly Value[]): void {
-    const graph = this.#fusedGraph(this.#readers(results), new Set(results.map(({ name }) => name)));
+  #fuseSoftmaxes(results: readonly Value[], isResult: ReadonlySet<string>): void {
+    const readers = this.#readers(results);
+    const graph: FusedGraph = {
+      operation: (name) => this.#operations.get(name),
+      readers: (name) => readers.get(name) ?? [],
+      isResult: (name) => isResult.has(name),
+      product: (name) => (this.#products.has(name) ? this.#operations.get(name) : undefined),
+      view: (value) => this.#view(value),
+    };
     for (const softmax of this.#softmaxes) {
       const found = softmaxOf(graph, softmax);
       const product = found && this.#products.get(found.product);
@@ -423,16 +421,6 @@ export class Builder {
       const columns = product.right.shape.length - product.batch[1].length - product.contract[1].length;
       if (columns === 1) this.#call(product, plainView(found.value), found);
     }
-  }
-
-  #fusedGraph(readers: ReadonlyMap<string, readonly string[]>, results: ReadonlySet<string>): FusedGraph {
-    return {
-      operation: (name) => this.#operations.get(name),
-      readers: (name) => readers.get(name) ?? [],
-      isResult: (name) => results.has(name),
-      product: (name) => (this.#products.has(name) ? this.#operations.get(name) : undefined),
-      view: (value) => this.#view(value),
-    };
   }
 
   /**
@@ -876,15 +864,8 @@ export class Builder {
     const { text, operands } = this.#operations.get(x.name) ?? { text: "", operands: [] };
     const [from, number] = operands;
     if (!text.startsWith("stablehlo.subtract ") || !from || !number) return x;
-    const dimensions = /^stablehlo\.broadcast_in_dim \S+ dims = \[([\d, ]*)\]/.exec(
-      this.#operations.get(number.name)?.text ?? "",
-    )?.[1];
-    const isOfRows =
-      dimensions !== undefined &&
-      !dimensions
-        .split(",")
-        .map(Number)
-        .includes(x.shape.length - 1);
+    const places = broadcastPlaces(this.#operations.get(number.name)?.text ?? "");
+    const isOfRows = places !== undefined && !places.includes(x.shape.length - 1);
     return isOfRows ? from : x;
   }
 
@@ -894,7 +875,7 @@ export class Builder {
       const { text, operands } = this.#operations.get(value.name) ?? { text: "", operands: [] };
       return this.#products.has(value.name) || (text.startsWith("stablehlo.add ") && operands.some(hasProduct));
     };
-    const canFuse = this.precision === "bf16" && this.calls("bf16") && this.#called?.fuses?.softmax === true;
+    const canFuse = this.precision === "bf16" && this.calls("bf16") && this.#called?.softmax === true;
     return canFuse && !this.#wideProducts && sizeOf(scores.shape) >= longSoftmax && hasProduct(scores);
   }
 

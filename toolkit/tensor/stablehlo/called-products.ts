@@ -111,7 +111,7 @@ export function callOf(product: Product, left: View, right: View, out: View, fus
   const added = (fused?.added ?? []).map((view) => addedStrides(view, batch.length, outRows, outColumns));
   if (added.includes(undefined)) return undefined;
   if (c.at(-1) === 1) {
-    const more = [...added.flatMap((strides) => ["add", ...strides!]), ...(fused?.last ? [fused.last] : [])];
+    const more = [...added.flatMap((strides) => ["add", ...strides!]), ...(fused ? ["softmax"] : [])];
     const description = [type, rank, ...batch, rows, inner, columns, ...a, ...b, ...c, ...more].join(" ");
     return {
       left: left.base,

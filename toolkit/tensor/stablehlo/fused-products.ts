@@ -1,13 +1,12 @@
-// What is done to a product's numbers before they are written, where the library that computes it can: finds sums, a ReLU
-// and a softmax of rows in a graph. Decides only; the builder (builder.ts) writes the calls, called-products.ts their
-// descriptions.
-import { sameShape, sizeOf, type Value } from "./builder.ts";
-import { plainView, reshapedView, type View } from "./called-products.ts";
+// What is done to a product's numbers before they are written, where the library that computes it can: finds the sums and
+// the softmax of rows that follow one in a graph. Decides only; the builder (builder.ts) writes the calls,
+// called-products.ts their descriptions. Not a ReLU: oneDNN's makes a 0 of NaN, or leaves something of numbers below 0.
+import { sameShape, type Value } from "./builder.ts";
+import type { View } from "./called-products.ts";
 
-/** Operations on a product's numbers: what is added, as views of the product's shape, and what is done last. */
+/** Operations on a product's numbers before a softmax of its rows: what is added, as views of the product's shape. */
 export interface Fused {
   readonly added: readonly View[];
-  readonly last: "relu" | "softmax" | undefined;
 }
 
 /** A product that is to be called with them. */
@@ -49,35 +48,6 @@ function onlyReader(graph: FusedGraph, name: string): string | undefined {
   return readers.length === 1 && !graph.isResult(name) ? readers[0] : undefined;
 }
 
-/** Whether a value is one number everywhere: the literal `number`. */
-function isNumber(graph: FusedGraph, name: string, number: string): boolean {
-  const { text, operands } = graph.operation(name) ?? { text: "", operands: [] };
-  if (/^stablehlo\.(broadcast_in_dim|reshape) /.test(text)) return isNumber(graph, operands[0]!.name, number);
-  return text.startsWith(`stablehlo.constant dense<${number}>`);
-}
-
-/**
- * A product that only a ReLU reads, whose result only a conversion to bf16 does: the activations of a feed-forward layer.
- * It is written as that once, instead of in f32, to be read again.
- */
-export function reluOf(graph: FusedGraph, product: string): FusedProduct | undefined {
-  let at = product;
-  let isCut = false;
-  for (let next = onlyReader(graph, at); next !== undefined; next = onlyReader(graph, at)) {
-    const { text, operands } = graph.operation(next)!;
-    if (!isCut && is(graph, next, "maximum")) {
-      const other = operands.find(({ name }) => name !== at);
-      if (other === undefined || !isNumber(graph, other.name, "0x00000000")) return undefined;
-      isCut = true;
-    } else if (isCut && is(graph, next, "convert")) {
-      const value: Value = { name: next, shape: operands[0]!.shape, element: "bf16" };
-      return text.endsWith("xbf16>") ? { product, value, added: [], last: "relu" } : undefined;
-    } else if (!is(graph, next, "reshape")) return undefined;
-    at = next;
-  }
-  return undefined;
-}
-
 /**
  * The product whose rows, after sums, get a softmax: attention's weights. Its scores stay in a processor's cache, and
  * nobody else may read them.
@@ -109,25 +79,25 @@ export function softmaxOf(graph: FusedGraph, { scores, narrow, steps }: Softmax)
   if (!take(scores) || products.length !== 1) return undefined;
   const [product] = products as [string];
   if (!sameShape(graph.product(product)!.shape, scores.shape)) return undefined;
-  return { product, value: narrow, added, last: "softmax" };
+  return { product, value: narrow, added };
+}
+
+/** Where a broadcast puts the dimensions of its operand; nothing for another operation. */
+export function broadcastPlaces(text: string): number[] | undefined {
+  const places = /^stablehlo\.broadcast_in_dim \S+ dims = \[([\d, ]*)\]/.exec(text)?.[1];
+  return places === "" ? [] : places?.split(",").map(Number);
 }
 
 /** A value as numbers of what it was broadcast from: stride 0 where a number is the same all along a dimension. */
 function broadcastView(graph: FusedGraph, value: Value): View {
   const { text, operands } = graph.operation(value.name) ?? { text: "", operands: [] };
   const [of] = operands;
-  const dimensions = /^stablehlo\.broadcast_in_dim \S+ dims = \[([\d, ]*)\]/.exec(text)?.[1];
-  if (dimensions === undefined || of === undefined) return graph.view(value);
-  const places = dimensions === "" ? [] : dimensions.split(",").map(Number);
+  const places = broadcastPlaces(text);
+  if (places === undefined || of === undefined) return graph.view(value);
   const view = graph.view(of);
   const strides = value.shape.map((_, index) => {
     const at = places.indexOf(index);
     return at < 0 || view.shape[at] === 1 ? 0 : view.strides[at]!;
   });
   return { base: view.base, shape: value.shape, strides };
-}
-
-/** A value in a product's shape, where it has as many numbers side by side. */
-export function viewAs(value: Value, shape: readonly number[]): View | undefined {
-  return sizeOf(value.shape) === sizeOf(shape) ? reshapedView(plainView(value), shape) : undefined;
 }

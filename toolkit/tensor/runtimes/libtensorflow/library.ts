@@ -175,6 +175,10 @@ export function openTensorflow(path: string, options: OpenOptions = { calledProd
       `--tf_xla_persistent_cache_directory=${programCache} --tf_xla_persistent_cache_device_types=CPU`,
     );
   setNativeDefault("XLA_FLAGS", flags);
+  // A thread of OpenMP that waits for the next product would keep a core from XLA. oneDNN's library reads it, which is loaded
+  // later; but by then the environment must not be written any more, since TensorFlow's threads, and another JavaScript
+  // thread that loads it too, may be reading it.
+  if (options.calledProducts) setNativeDefault("OMP_WAIT_POLICY", "passive");
   // TensorFlow's own allocator keeps what a step frees. From malloc a program's buffers, hundreds of MiB in one, come anew
   // from the system at every step, page by page: a tenth of a step.
   setNativeDefault("TF_CPU_ALLOCATOR_USE_BFC", "true");

@@ -5,12 +5,11 @@ import { cc, dlopen, type Pointer } from "bun:ffi";
 import { fileURLToPath } from "node:url";
 import { NativeLibraryError } from "../../errors.ts";
 import { checkLibraryFile } from "../../native/elf.ts";
-import { setNativeDefault } from "../../native/environment.ts";
 import type { CalledProducts } from "../../stablehlo/builder.ts";
 import type { OnednnDiscovery } from "./discover.ts";
 
 /** Name that programs call it by. It holds a version: programs are kept over processes, and their calls with them. */
-const target = "bunsen_product_2";
+const target = "bunsen_product_3";
 
 /** xla::ffi::GetXlaFfiApi(), which gives XLA's C API for foreign functions. */
 const apiName = "_ZN3xla3ffi12GetXlaFfiApiEv";
@@ -29,7 +28,7 @@ const reasons: readonly string[] = [
 const symbols = {
   start: { args: ["ptr", "i32"], returns: "i32" },
   version_of: { args: ["i32"], returns: "i32" },
-  fused_operations: { args: [], returns: "i32" },
+  has_softmax: { args: [], returns: "i32" },
   has_narrow_code: { args: [], returns: "i32" },
   slow_products: { args: [], returns: "i64" },
   cut_products: { args: [], returns: "i64" },
@@ -82,8 +81,6 @@ export function startOnednn({ path, looked }: OnednnDiscovery, tensorflow: strin
       { cause },
     );
   checkLibraryFile(path);
-  // A thread of OpenMP that waits for the next product would keep a core from XLA. Read when libgomp is loaded.
-  setNativeDefault("OMP_WAIT_POLICY", "passive");
   const api = foreignFunctions(tensorflow);
   if (api === null) throw refuse(`${tensorflow} does not let a product be registered`);
   let c: ReturnType<typeof cc<typeof symbols>>["symbols"];
@@ -97,15 +94,9 @@ export function startOnednn({ path, looked }: OnednnDiscovery, tensorflow: strin
   const name = Buffer.from(target);
   const code = c.start(Buffer.from(`${path}\0`), threads) || c.enlist(name, BigInt(name.length), api);
   if (code !== 0) throw refuse(reasons[code] ?? `its start failed with ${code}`);
-  const fused = c.fused_operations();
   const onednn: Onednn = {
     version: [0, 1, 2].map((part) => c.version_of(part)).join("."),
-    products: {
-      target,
-      elements: ["f32", "bf16"],
-      // No ReLU: oneDNN's makes a 0 of NaN, or leaves something of numbers below 0, which readers other than products see.
-      fuses: { elements: [], softmax: (fused & 2) !== 0 },
-    },
+    products: { target, elements: ["f32", "bf16"], softmax: c.has_softmax() !== 0 },
     hasBf16: c.has_narrow_code() !== 0,
     slowProducts: () => Number(c.slow_products()),
     cutProducts: () => Number(c.cut_products()),

@@ -1,8 +1,8 @@
 // Matrix products that XLA's compiled programs call: one custom-call target that hands a product of any strides to
-// oneDNN, with what is done to its numbers before they are written (sums, a ReLU, a softmax of rows). Compiled when the engine starts, by the compiler inside Bun (bun:ffi's cc), hence without headers and without
-// vector code; library.ts opens and registers it, stablehlo/called-products.ts writes the descriptions it reads. A call
-// from a program cannot fail: whatever oneDNN refuses is computed by plain loops. Called from XLA's threads, several at
-// once.
+// oneDNN, with what is done to its numbers before they are written (sums, a softmax of rows). Compiled when the engine
+// starts, by the compiler inside Bun (bun:ffi's cc), hence without headers and without vector code; library.ts opens and
+// registers it, stablehlo/called-products.ts writes the descriptions it reads. A call from a program cannot fail: whatever
+// oneDNN refuses is computed by plain loops. Called from XLA's threads, several at once.
 // Signatures: oneDNN 3 (oneapi/dnnl/dnnl.h), XLA's foreign functions 0.1 to 0.3 (xla/ffi/api/c_api.h). XLA's older custom
 // calls would do, were it not for programs from its cache: there a lone result comes as a tuple, and a tuple as none.
 
@@ -36,13 +36,11 @@ enum { readable = 1, writable = 2, own = 2, anonymous = 32 }; // mmap's, on Linu
 enum { bf16 = 2, f32 = 3 };                     // dnnl_data_type_t
 enum { source = 1, other = 2, result = 17, weights = 33, working = 80 }; // DNNL_ARG_SRC, _SRC_1, _DST, _WEIGHTS, _SCRATCHPAD
 enum { after = 32768 };                         // DNNL_ARG_ATTR_MULTIPLE_POST_OP_BASE: the first operation's is this times 1
-enum { relu = 0x20, sum = 0x1fff0, accurate = 0x30000, inference = 96 }; // dnnl_alg_kind_t, dnnl_prop_kind_t
+enum { sum = 0x1fff0, accurate = 0x30000, inference = 96 }; // dnnl_alg_kind_t, dnnl_prop_kind_t
 enum { processor = 1, openmp = 2, in_order = 1, implementation = 8, given = 1, scratchpad = 136 };
 
 /** Multiplications up to which one thread is sooner done than several have been woken. */
 static const double small = 4194304;
-/** What a ReLU leaves of numbers below 0, as good as none: without it oneDNN makes a 0 of NaN. */
-static const float leak = 1e-30f;
 /** Scores that are kept in the second cache between their product and the softmax: 256 KiB. */
 static const dim_t cached = 65536;
 /** Rows up to which turning a matrix costs more than multiplying by it. */
@@ -63,7 +61,6 @@ static int (*options_scratchpad)(void *, int);
 static int (*options_operations)(void *, const void *);
 static int (*operations_create)(void **);
 static int (*operations_destroy)(void *);
-static int (*operations_eltwise)(void *, int, float, float);
 static int (*operations_binary)(void *, int, const void *);
 static int (*softmax_create)(void **, void *, int, int, const void *, const void *, int, const void *);
 static int (*product_create)(void **, void *, const void *, const void *, const void *, const void *, const void *);
@@ -87,7 +84,7 @@ static int threads, has_bf16;
  * and a step of T5-base takes 0.95 of its time if products are shared. On a Xeon sgemm is the faster one, and with AMX
  * oneDNN packs for a quarter of the time, which pieces would do more often; on AVX2 smaller pieces are slower.
  */
-static int turns_slowly, shares, fuses;
+static int turns_slowly, shares, fuses_softmax;
 
 /** What a call reads: two operands, and what is added to their product. */
 enum { most_added = 2, most_in = 2 + most_added };
@@ -112,7 +109,7 @@ struct product {
   struct product *next;
   const char *key;
   size_t length;
-  int type, out_type, rank, threads, way, is_slow, added, last;
+  int type, out_type, rank, threads, way, is_slow, added, has_softmax;
   dim_t left[max_rank], right[max_rank], out[max_rank];
   dim_t left_by[max_rank], right_by[max_rank], out_by[max_rank]; // strides in elements
   dim_t added_by[most_added][max_rank];                          // 0: the same number all along that dimension
@@ -127,8 +124,6 @@ struct product {
 };
 /** Ways to compute a product: oneDNN's object for it, products of f32 matrices (sgemm), rows of a softmax, or loops. */
 enum { primitives = 1, matrices, rows_at_once, slow_loops };
-/** What is done to the numbers last. */
-enum { nothing_more, by_relu, by_softmax };
 
 // Mutexes and conditions; zeros are fresh ones.
 static long table[8], turn[8], state[8], shelf[8], crew[8], wanted[16], finished[16], called[16], done[16];
@@ -143,7 +138,7 @@ long cut_products(void) { return cuts; }
 
 static int has_wide_code(int type);
 static int is_amd(void);
-static int can_fuse(void);
+static int can_add(void);
 
 /** 0, or the number of the reason in library.ts. */
 int start(const char *path, int count) {
@@ -168,7 +163,6 @@ int start(const char *path, int count) {
   FIND(options_operations, "dnnl_primitive_attr_set_post_ops")
   FIND(operations_create, "dnnl_post_ops_create")
   FIND(operations_destroy, "dnnl_post_ops_destroy")
-  FIND(operations_eltwise, "dnnl_post_ops_append_eltwise")
   FIND(operations_binary, "dnnl_post_ops_append_binary")
   FIND(softmax_create, "dnnl_softmax_forward_primitive_desc_create")
   FIND(product_create, "dnnl_matmul_primitive_desc_create")
@@ -189,12 +183,12 @@ int start(const char *path, int count) {
   turns_slowly = is_amd() && has_wide_code(f32);
   shares = turns_slowly && threads == 2;
   // A softmax of rows has two threads take them as they become free, as pieces are.
-  if (has_bf16 && can_fuse()) fuses = shares ? 3 : 1;
+  fuses_softmax = shares && has_bf16 && can_add();
   return 0;
 }
 
-/** 1 where sums and a ReLU can be part of a product of bf16, 3 where a softmax can, too. */
-int fused_operations(void) { return fuses; }
+/** Whether sums and a softmax of rows can be part of a product of bf16. */
+int has_softmax(void) { return fuses_softmax; }
 
 /** Whether products of bf16 are computed as such here, not widened. */
 int has_narrow_code(void) { return has_bf16; }
@@ -204,7 +198,7 @@ int version_of(int part) { return part == 0 ? version()->major : part == 1 ? ver
 /** What code an object has: none for this processor ("ref"), some, or such that uses registers of 512 bits. */
 enum { no_code, some_code, wide };
 
-/** Makes an object of oneDNN's from its description, which is kept for it. Says what code it has, see `create`. */
+/** Makes an object of oneDNN's from its description, which is kept for it. Says what code it has. */
 static int complete(struct object *o, void *description) {
   const char *name = 0;
   if (primitive_create(&o->primitive, description)) {
@@ -231,7 +225,6 @@ static int describe_operations(const struct product *p, struct object *o, void *
     failed = description_create(&o->in[2 + n], p->rank, sizes, f32, by) || operations_binary(operations, sum, o->in[2 + n]);
     o->names[2 + n] = after * (n + 1) | other;
   }
-  if (p->last == by_relu && !failed) failed = operations_eltwise(operations, relu, leak, 0);
   failed = failed || options_operations(*with, operations);
   if (operations) operations_destroy(operations);
   return failed;
@@ -241,7 +234,7 @@ static int describe_operations(const struct product *p, struct object *o, void *
 static int create(struct product *p) {
   struct object *o = &p->object;
   void *description = 0, *with = 0;
-  int failed, is_plain = p->added == 0 && p->last == nothing_more;
+  int failed, is_plain = p->added == 0;
   o->names[0] = source, o->names[1] = weights, o->count = 2 + p->added;
   failed = description_create(&o->in[0], p->rank, p->left, p->type, p->left_by) ||
            description_create(&o->in[1], p->rank, p->right, p->type, p->right_by) ||
@@ -298,7 +291,7 @@ static int are_matrices(const struct product *p) {
 /** Chooses how to compute a product with its number of threads. */
 static void choose(struct product *p) {
   int code, is_matrix = p->rank == 2 && p->type == f32, rows = p->rank - 2, columns = p->rank - 1;
-  p->way = are_matrices(p) && p->added == 0 && p->last == nothing_more ? matrices : slow_loops;
+  p->way = are_matrices(p) && p->added == 0 ? matrices : slow_loops;
   // bf16 that the processor has no code for is widened, for sgemm.
   if (p->way == matrices && p->type == bf16 && !has_bf16) return;
   // A plain f32 product: sgemm is as fast with every size, the primitive not where a row is a multiple of 4 KiB. But with
@@ -411,7 +404,7 @@ static void by_rows(struct product *p) {
 
 /**
  * Reads "type, result's type, rank, batch.., M, K, N, strides of left.., right.., result..", then any of "add strides..", with
- * 0 along what is broadcast, then "relu" or "softmax" (of the last dimension).
+ * 0 along what is broadcast, then "softmax" (of the last dimension) or nothing.
  */
 static struct product *describe(const char *key, size_t length) {
   struct product *p = calloc(1, sizeof *p);
@@ -440,12 +433,12 @@ static struct product *describe(const char *key, size_t length) {
       p->added++;
       continue;
     }
-    p->last = *at == 'r' ? by_relu : *at == 's' ? by_softmax : nothing_more;
+    p->has_softmax = *at == 's';
     break;
   }
   work = work * p->left[batch] * p->left[batch + 1] * p->right[batch + 1];
   p->threads = work < small ? 1 : threads;
-  if (p->last == by_softmax) by_rows(p);
+  if (p->has_softmax) by_rows(p);
   else if (p->threads > 1 && shares && (p->type == f32 || has_bf16)) cut(p);
   if (p->pieces == 0 && p->way == 0) choose(p);
   slow += p->is_slow;
@@ -539,7 +532,7 @@ static void loops(const struct product *p, const void **in, void *c) {
       dim_t begin = begin_of(p, n, p->out_by) + row * p->out_by[batch];
       double largest = 0, total = 0;
       // Of a softmax each number is computed three times, since there is no place for a row of them.
-      if (p->last == by_softmax) {
+      if (p->has_softmax) {
         for (column = 0; column < columns; column++) {
           double value = number_at(p, in, n, row, column);
           if (column == 0 || value > largest) largest = value;
@@ -548,8 +541,7 @@ static void loops(const struct product *p, const void **in, void *c) {
       }
       for (column = 0; column < columns; column++) {
         double value = number_at(p, in, n, row, column);
-        if (p->last == by_relu && value < 0) value *= leak;
-        if (p->last == by_softmax) value = power_of_e(value - largest) / total;
+        if (p->has_softmax) value = power_of_e(value - largest) / total;
         store(p->out_type, c, begin + column * p->out_by[batch + 1], (float)value);
       }
     }
@@ -969,8 +961,8 @@ static int major_version, minor_version;
 
 /**
  * The target: its one attribute is the description. After the two operands comes what is added to their product; of what
- * comes then only a whole number at the end is read: where it is not 0, the program is run to be compiled and nobody reads what it gives. Asked for its metadata it says that
- * it is of XLA's own version.
+ * comes then only a whole number at the end is read: where it is not 0, the program is run to be compiled and nobody reads
+ * what it gives. Asked for its metadata it says that it is of XLA's own version.
  */
 static void *handle(frame_t *frame) {
   const buffer_t *last;
@@ -1015,7 +1007,7 @@ void multiply_once(void *out, const void *left, const void *right, const void *a
   const void *in[most_in];
   in[0] = left, in[1] = right, in[2] = added, in[3] = added_too;
   if (how == as_program) multiply(out, in, key, length);
-  else if (how == by_loops || !are_matrices(p) || p->added > 0 || p->last != nothing_more) loops(p, in, out);
+  else if (how == by_loops || !are_matrices(p) || p->added > 0 || p->has_softmax) loops(p, in, out);
   else {
     pthread_mutex_lock(turn);
     if (by_matrices(p, left, right, out, p->threads)) loops(p, in, out);
@@ -1023,11 +1015,8 @@ void multiply_once(void *out, const void *left, const void *right, const void *a
   }
 }
 
-/**
- * Whether this oneDNN adds and cuts off as it multiplies: its numbers for what is added are of its version. Tried with a
- * product of ones, of two threads no more than one.
- */
-static int can_fuse(void) {
+/** Whether this oneDNN adds as it multiplies: its number for what is added is of its version. Tried with a product of ones. */
+static int can_add(void) {
   static struct product product;
   struct product *p = &product;
   unsigned short ones[256];
@@ -1036,7 +1025,7 @@ static int can_fuse(void) {
   int i;
   for (i = 0; i < 256; i++) ones[i] = 0x3f80;
   for (i = 0; i < 16; i++) added[i] = i - 20;
-  p->type = bf16, p->out_type = f32, p->rank = 2, p->added = 1, p->last = by_relu;
+  p->type = bf16, p->out_type = f32, p->rank = 2, p->added = 1;
   p->left[0] = p->left[1] = p->right[0] = p->right[1] = p->out[0] = p->out[1] = 16;
   p->left_by[0] = p->right_by[0] = p->out_by[0] = 16;
   p->left_by[1] = p->right_by[1] = p->out_by[1] = p->added_by[0][1] = 1;
@@ -1044,6 +1033,6 @@ static int can_fuse(void) {
   set_threads(1);
   if (create(p) == no_code || perform(&p->object, in, out)) return 0;
   for (i = 0; i < 256; i++)
-    if (i % 16 < 4 ? out[i] < -1 || out[i] > 0 : out[i] != i % 16 - 4) return 0;
+    if (out[i] != i % 16 - 4) return 0;
   return 1;
 }
